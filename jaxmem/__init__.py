@@ -1,0 +1,25 @@
+"""Which training examples does a network memorize, and which test examples need them?"""
+
+from jaxmem.data import Dataset, load_dataset, make_dataset
+from jaxmem.errors import InputError
+from jaxmem.models import MODELS, Model
+from jaxmem.recipes import RECIPES, Recipe
+from jaxmem.results import Pairs, Run, open_run
+from jaxmem.running import run_trials
+from jaxmem.version import __version__
+
+__all__ = [
+    "MODELS",
+    "RECIPES",
+    "Dataset",
+    "InputError",
+    "Model",
+    "Pairs",
+    "Recipe",
+    "Run",
+    "__version__",
+    "load_dataset",
+    "make_dataset",
+    "open_run",
+    "run_trials",
+]

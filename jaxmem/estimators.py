@@ -1,0 +1,66 @@
+"""Masks × outcomes → memorization and influence (steps 3 and 4 of Algorithm 1).
+
+Feldman & Zhang, NeurIPS 2020, arXiv 2008.03703. Everything is counted in integers first;
+only the last division rounds, once, in float64. The sums over excluded trials are totals
+minus the sums over included ones, so one product is enough.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+
+class Counts(NamedTuple):
+    """How often models were right, with and without a training example; integer arrays."""
+
+    hits_in: jax.Array  # trials that included the example and were right
+    n_in: jax.Array  # trials that included it
+    hits_out: jax.Array  # trials that excluded it and were right
+    n_out: jax.Array  # trials that excluded it
+
+
+@jax.jit
+def memorization_counts(included: jax.Array, train_correct: jax.Array) -> Counts:
+    """Counts [8·K] from packed bits uint8 [T, K]; bits beyond N count as excluded."""
+
+    def add(sums, trial):
+        inside, right = (jnp.unpackbits(bits).astype(jnp.int32) for bits in trial)
+        return jax.tree.map(jnp.add, sums, (inside, right, inside & right)), None
+
+    zeros = jnp.zeros(8 * included.shape[1], jnp.int32)
+    sums, _ = jax.lax.scan(add, (zeros,) * 3, (included, train_correct))
+    n_in, hits, hits_in = sums
+    return Counts(hits_in, n_in, hits - hits_in, included.shape[0] - n_in)
+
+
+@jax.jit
+def influence_counts(included: jax.Array, test_correct: jax.Array) -> Counts:
+    """Counts, hits [R, E] and n [R, 1], from bool [T, R] and bool [T, E].
+
+    The float32 product of zeros and ones is exact below 2**24 trials, in TF32 and bfloat16
+    products with float32 sums too.
+    """
+    inside = included.astype(jnp.float32)
+    right = test_correct.astype(jnp.float32)
+    hits_in = (inside.T @ right).astype(jnp.int32)
+    hits = jnp.sum(test_correct, axis=0, dtype=jnp.int32)
+    n_in = jnp.sum(included, axis=0, dtype=jnp.int32)[:, None]
+    return Counts(hits_in, n_in, hits[None, :] - hits_in, included.shape[0] - n_in)
+
+
+def rate_difference(counts: Counts) -> jax.Array:
+    """mean[right | included] − mean[right | excluded]: float64, correctly rounded.
+
+    This is mem for memorization_counts and infl for influence_counts. NaN where no trial,
+    or every trial, included the example: such an example has no estimate.
+    """
+    with jax.enable_x64(True):
+        return _rate_difference(counts)
+
+
+@jax.jit
+def _rate_difference(counts: Counts) -> jax.Array:
+    hits_in, n_in, hits_out, n_out = (c.astype(jnp.float64) for c in counts)
+    # Numerator and denominator are whole numbers below 2**53, so that only "/" rounds.
+    return (hits_in * n_out - hits_out * n_in) / (n_in * n_out)

@@ -1,0 +1,43 @@
+"""What jaxmem asks of an architecture: two pure functions for ONE model."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+
+PyTree = Any
+
+
+class Model(NamedTuple):
+    """An architecture.
+
+    init(key, image_HxWxC) -> (params, state): fresh parameters, which the optimiser
+      changes, and state, which it does not (running statistics; {} where there are none).
+    apply(params, state, images_BxHxWxC, weights_B) -> (logits_BxC, state), in float32.
+      weights_B, the loss weights of the batch, means training: a layer that mixes examples
+      must weigh them by it, so that an example of weight 0 leaves no trace. None means
+      evaluation: every example alone, state unchanged.
+    """
+
+    init: Callable[[jax.Array, jax.Array], tuple[PyTree, PyTree]]
+    apply: Callable[[PyTree, PyTree, jax.Array, jax.Array | None], tuple[jax.Array, PyTree]]
+
+
+def from_linen(module: nn.Module) -> Model:
+    """A Model of a Flax Linen module called as `module(images_BxHxWxC, weights_B)`.
+
+    Its "params" collection is trained; every other collection is state.
+    """
+
+    def init(key, image):
+        state = dict(module.init(key, image[None], None))
+        return state.pop("params"), state
+
+    def apply(params, state, images, weights):
+        variables = {"params": params, **state}
+        if weights is None:
+            return module.apply(variables, images, None), state
+        return module.apply(variables, images, weights, mutable=list(state))
+
+    return Model(init, apply)

@@ -1,0 +1,90 @@
+"""How wide an ensemble to run on this machine: time a few widths, keep the fastest."""
+
+import dataclasses
+import itertools
+import math
+import time
+from collections.abc import Callable
+
+import jax
+
+from jaxmem.ensemble import Ensemble, Job, Plan, out_of_memory, train_trial
+from jaxmem.progress import progress
+
+GROWTH = 4  # from one width to the next
+PROBE_STEPS = 32  # training steps that a width is timed on
+PROBE_SECONDS = 0.1  # a timing repeats them until it has taken this long
+TURNS = 3  # timings of a width, in turns with the one it must beat
+WIDER_MUST_GAIN = 1.1  # how much faster a wider ensemble must be: else noise would choose
+BLOCK_SECONDS = 2.0  # about what a block takes, where a trial takes less
+
+
+def make_plan(ensemble: Ensemble, trials: int, width: int | None = None) -> Plan:
+    """Lay out `trials` trials, at the given width or at the fastest that fits in memory."""
+    devices = ensemble.mesh.size
+    most = math.ceil(trials / devices)  # models for each device
+    probe = _probe_job(ensemble.job)
+    if width is None:
+        width, seconds = _fastest(ensemble, probe, most)
+    else:
+        timer = _timer(ensemble, probe, width)
+        seconds = min(timer() for _ in range(TURNS))
+    longer = ensemble.job.recipe.epochs * ensemble.job.steps
+    longer /= probe.recipe.epochs * probe.steps
+    rounds = round(BLOCK_SECONDS / (seconds * longer * width * devices))
+    return Plan(devices, width, max(1, min(rounds, math.ceil(most / width))))
+
+
+def _probe_job(job: Job) -> Job:
+    """The same training, cut to about PROBE_STEPS steps."""
+    steps = min(job.steps, PROBE_STEPS)
+    epochs = min(job.recipe.epochs, PROBE_STEPS // steps)
+    return job._replace(steps=steps, recipe=dataclasses.replace(job.recipe, epochs=epochs))
+
+
+def _fastest(ensemble: Ensemble, probe: Job, most: int) -> tuple[int, float]:
+    """(width, seconds a model), of widths up to `most`.
+
+    Widths grow until one does not clearly beat the one before it, or memory is short. Since
+    machines are noisy, a width is timed in turns with the best so far.
+    """
+    best, best_timer = 1, _timer(ensemble, probe, 1)
+    best_seconds = best_timer()
+    with progress("timing ensemble widths", 0, "widths") as bar:
+        for width in itertools.takewhile(
+            lambda w: w <= most, (GROWTH**k for k in itertools.count(1))
+        ):
+            bar.update()
+            try:
+                timer = _timer(ensemble, probe, width)
+                turns = [(best_timer(), timer()) for _ in range(TURNS)]
+            except jax.errors.JaxRuntimeError as error:
+                if out_of_memory(error):
+                    break
+                raise
+            best_seconds = min(best_seconds, *(before for before, _ in turns))
+            seconds = min(now for _, now in turns)
+            if seconds * WIDER_MUST_GAIN > best_seconds:
+                break
+            best, best_timer, best_seconds = width, timer, seconds
+    return best, best_seconds
+
+
+def _timer(ensemble: Ensemble, probe: Job, width: int) -> Callable[[], float]:
+    """Compile for this width; each call then returns seconds a model."""
+
+    def train_only(*args):
+        return train_trial(*args)[0].params
+
+    program = ensemble.program(width, train_only, probe)
+    trials = range(ensemble.mesh.size * width)
+    jax.block_until_ready(program(trials))
+
+    def seconds_per_model() -> float:
+        start, calls = time.perf_counter(), 0
+        while calls == 0 or time.perf_counter() - start < PROBE_SECONDS:
+            jax.block_until_ready(program(trials))
+            calls += 1
+        return (time.perf_counter() - start) / (calls * len(trials))
+
+    return seconds_per_model

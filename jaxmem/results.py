@@ -1,0 +1,222 @@
+"""What the finished trials of a workdir say.
+
+run = jaxmem.open_run("runs/digits")  # later, or while it is still going on
+run.memorization                      # float64 [N]
+run.pairs(infl=0.15, mem=0.25)        # who needs whom
+"""
+
+import dataclasses
+import functools
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxmem import trials as trials_
+from jaxmem.errors import InputError
+from jaxmem.estimators import influence_counts, memorization_counts, rate_difference
+from jaxmem.progress import progress
+from jaxmem.statistics import standard_error
+
+INFLUENCE_ROWS = 1024  # training examples per influence product: bounds its memory
+
+
+class Pairs(NamedTuple):
+    """Memorized training examples and test examples they influence, strongest first."""
+
+    tr_idx: np.ndarray  # int64 [P], row in train
+    tt_idx: np.ndarray  # int64 [P], row in test
+    infl: np.ndarray  # float64 [P]
+    infl_se: np.ndarray  # float64 [P], standard error of infl
+    mem: np.ndarray  # float64 [P], memorization of tr_idx
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A workdir's finished trials, as they were when it was opened.
+
+    Trials that diverged are counted in `diverged` and left out of everything else. T, N, E:
+    finished trials, training and test examples. Bits and scores are read when asked for.
+    """
+
+    workdir: Path
+    config: dict[str, Any]
+    trials: np.ndarray  # int64 [T], the numbers of the finished trials
+    diverged: int
+    tr_labels: np.ndarray  # int32 [N]
+    tt_labels: np.ndarray  # int32 [E]
+    tr_ids: np.ndarray  # str [N]
+    tt_ids: np.ndarray  # str [E]
+    _store: trials_.TrialStore
+
+    @functools.cached_property
+    def included(self) -> np.ndarray:
+        """Which training examples each trial saw: bool [T, N]."""
+        return self._bits("included", self.tr_labels.size)
+
+    @functools.cached_property
+    def train_correct(self) -> np.ndarray:
+        """Which training examples, seen or not, each trial gets right: bool [T, N]."""
+        return self._bits("train_correct", self.tr_labels.size)
+
+    @functools.cached_property
+    def test_correct(self) -> np.ndarray:
+        """Which test examples each trial gets right: bool [T, E]."""
+        return self._bits("test_correct", self.tt_labels.size)
+
+    @property
+    def train_accuracy(self) -> np.ndarray:
+        """Accuracy of each trial over the examples it saw: float32 [T]."""
+        return self._store.read("train_accuracy", self.trials)
+
+    @property
+    def test_accuracy(self) -> np.ndarray:
+        """Test accuracy of each trial: float32 [T]."""
+        return self._store.read("test_accuracy", self.trials)
+
+    @property
+    def final_loss(self) -> np.ndarray:
+        """Mean cross-entropy of each trial over the examples it saw, nats: float32 [T]."""
+        return self._store.read("final_loss", self.trials)
+
+    @functools.cached_property
+    def _memorization_counts(self):
+        counts = memorization_counts(
+            self._store.read("included", self.trials),
+            self._store.read("train_correct", self.trials),
+        )
+        return jax.tree.map(lambda a: a[: self.tr_labels.size], counts)
+
+    @functools.cached_property
+    def memorization(self) -> np.ndarray:
+        """mem of the training examples: float64 [N]; NaN if never in or never out."""
+        return np.asarray(rate_difference(self._memorization_counts))
+
+    @functools.cached_property
+    def memorization_se(self) -> np.ndarray:
+        """Standard error of `memorization`: float64 [N]; see statistics.standard_error."""
+        return np.asarray(standard_error(self._memorization_counts))
+
+    def influence(self, train_rows) -> np.ndarray:
+        """infl of training rows on every test example: float64 [len(train_rows), E].
+
+        Raises InputError for a row that is not in the training set.
+        """
+        return self.influence_with_se(train_rows)[0]
+
+    def influence_with_se(
+        self, train_rows, test_rows=slice(None)
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """infl of training rows on test rows (all by default), and its standard error.
+
+        Both float64 [len(train_rows), number of test rows], NaN where a training row was
+        never in or never out. Raises InputError for a row that is not in the training set.
+        """
+        rows = np.atleast_1d(np.asarray(train_rows, np.int64))
+        outside = rows[(rows < 0) | (rows >= self.tr_labels.size)]
+        if outside.size:
+            raise InputError(
+                f"training row {outside[0]} is outside 0 … {self.tr_labels.size - 1}"
+            )
+        right = self.test_correct[:, test_rows]
+        parts = []
+        for start in range(0, max(rows.size, 1), INFLUENCE_ROWS):
+            some = rows[start : start + INFLUENCE_ROWS]
+            counts = influence_counts(self.included[:, some], right)
+            parts.append((rate_difference(counts), standard_error(counts)))
+        infl, se = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return infl, se
+
+    def pairs(self, infl: float = 0.15, mem: float = 0.25) -> Pairs:
+        """All pairs of one class with influence >= infl and memorization >= mem.
+
+        The thresholds are the paper's.
+        """
+        found = []
+        for label in np.unique(self.tr_labels):
+            memorized = (self.tr_labels == label) & (self.memorization >= mem)
+            rows, columns = np.nonzero(memorized)[0], self._test_rows(label)
+            if rows.size and columns.size:
+                value, error = self.influence_with_se(rows, columns)
+                r, c = np.nonzero(value >= infl)
+                found.append((rows[r], columns[c], value[r, c], error[r, c]))
+        if not found:
+            found = [(np.zeros(0, np.int64),) * 2 + (np.zeros(0),) * 2]
+        tr, tt, value, error = (np.concatenate(part) for part in zip(*found, strict=True))
+        order = np.lexsort((tt, tr, -value))
+        tr, tt, value, error = (part[order] for part in (tr, tt, value, error))
+        return Pairs(tr, tt, value, error, self.memorization[tr])
+
+    def _test_rows(self, label: int) -> np.ndarray:
+        return np.nonzero(self.tt_labels == label)[0]
+
+    def _bits(self, name: str, columns: int) -> np.ndarray:
+        packed = self._store.read(name, self.trials)
+        return np.unpackbits(packed, axis=1, count=columns).view(bool)
+
+    def save_estimates(self, pairs: Pairs) -> Path:
+        """Write estimates.npz: all of mem, the pairs, labels, ids and standard errors."""
+        path = self.workdir / "estimates.npz"
+        with trials_.replacing(path) as partial:
+            np.savez(
+                partial,
+                tr_mem=self.memorization,
+                tr_mem_se=self.memorization_se,
+                tr_labels=self.tr_labels,
+                tt_labels=self.tt_labels,
+                tr_ids=self.tr_ids,
+                tt_ids=self.tt_ids,
+                trials=self.trials.size,
+                **pairs._asdict(),
+            )
+        return path
+
+    def save_influence_matrix(self) -> Path:
+        """Write influence_matrix.npz: infl within each class K, in the published layout.
+
+        tr_labels, tt_labels, tr_mem; for each K tr_classidx_K, tt_classidx_K and
+        infl_matrix_classK, float32 [n_train of K, n_test of K]; beside it infl_se_classK.
+        """
+        arrays = {
+            "tr_labels": self.tr_labels,
+            "tt_labels": self.tt_labels,
+            "tr_mem": self.memorization,
+        }
+        classes = self.config["num_classes"]
+        with progress("influence matrices", classes, "classes") as bar:
+            for label in range(classes):
+                rows = np.nonzero(self.tr_labels == label)[0]
+                columns = self._test_rows(label)
+                infl, se = self.influence_with_se(rows, columns)
+                arrays[f"tr_classidx_{label}"] = rows
+                arrays[f"tt_classidx_{label}"] = columns
+                arrays[f"infl_matrix_class{label}"] = infl.astype(np.float32)
+                arrays[f"infl_se_class{label}"] = se.astype(np.float32)
+                bar.update()
+        path = self.workdir / "influence_matrix.npz"
+        with trials_.replacing(path) as partial:
+            np.savez(partial, **arrays)
+        return path
+
+
+def open_run(workdir: str | Path) -> Run:
+    """Open the trials of a workdir that are finished now; raises InputError without a run."""
+    workdir = Path(workdir)
+    try:
+        config = json.loads((workdir / "config.json").read_text())
+        with np.load(workdir / "examples.npz") as file:
+            examples = {key: file[key] for key in file}
+        store = trials_.open_store(workdir)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{workdir} holds no jaxmem run: {error}") from error
+    status = store.status()
+    return Run(
+        workdir=workdir,
+        config=config,
+        trials=np.nonzero(status == trials_.FINISHED)[0],
+        diverged=int((status == trials_.DIVERGED).sum()),
+        _store=store,
+        **examples,
+    )

@@ -1,0 +1,261 @@
+"""Estimate what a network memorizes: train many models on random subsets and compare.
+
+    python -m jaxmem.run                                  # digits, 4,000 trials
+    python -m jaxmem.run --dataset=mnist --trials=4000    # MNIST through TFDS
+
+The same command again resumes; a larger --trials tops up.
+"""
+
+import argparse
+import dataclasses
+import logging
+import sys
+import time
+
+import jax
+import numpy as np
+
+from jaxmem import figures, trials
+from jaxmem.batches import BATCHINGS
+from jaxmem.cache import cache_dir
+from jaxmem.data import Dataset, count_duplicates, load_dataset
+from jaxmem.ensemble import use_all_cores
+from jaxmem.errors import InputError
+from jaxmem.models import MODELS
+from jaxmem.recipes import RECIPES, SCHEDULES, Recipe
+from jaxmem.results import Pairs, Run
+from jaxmem.running import run_trials
+
+INTERRUPTED = 130  # exit code, as shells have it
+
+
+def _width(text: str) -> int | None:
+    return None if text == "auto" else int(text)
+
+
+def _widths(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(",") if part)
+
+
+def _recipe_default(field: str) -> str:
+    """The default of a recipe's field, for --help: the general one and who differs."""
+
+    def show(recipe: Recipe) -> str:
+        value = getattr(recipe, field)
+        return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+    general = show(Recipe())
+    own = [
+        f"; {show(recipe)} for {model} on {dataset}"
+        for (dataset, model), recipe in RECIPES.items()
+        if show(recipe) != general
+    ]
+    return f"(default: {general}{''.join(own)})"
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The command line of `python -m jaxmem.run`."""
+    parser = argparse.ArgumentParser(
+        prog="python -m jaxmem.run",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    data = parser.add_argument_group("data")
+    add = data.add_argument
+    add(
+        "--dataset",
+        default="digits",
+        help="digits, an image-classification dataset of TFDS (mnist, fashion_mnist, "
+        "cifar10, …), or a path to an .npz with x_train, y_train, x_test, y_test "
+        "(default: digits)",
+    )
+    add(
+        "--data-dir",
+        help="where TFDS keeps prepared datasets (default: ~/tensorflow_datasets)",
+    )
+
+    run = parser.add_argument_group("trials")
+    add = run.add_argument
+    add("--trials", type=int, default=4000, help="models to train (default: 4000)")
+    add(
+        "--subset-fraction",
+        type=float,
+        default=0.7,
+        help="share of the training set that each model sees (default: 0.7)",
+    )
+    add("--seed", type=int, default=0, help="of all randomness (default: 0)")
+    add(
+        "--workdir",
+        help="where trials, estimates and figures go "
+        "(default: runs/<dataset>-<model>-<config hash>)",
+    )
+    add(
+        "--batching",
+        choices=BATCHINGS,
+        default="packed",
+        help="packed: each model walks its own subset; masked: all models share each "
+        "batch and ignore what they exclude (default: packed)",
+    )
+    add(
+        "--width",
+        type=_width,
+        metavar="WIDTH",
+        help="models trained side by side on one device; auto times a few (default: auto)",
+    )
+
+    training = parser.add_argument_group("training")
+    training.add_argument(
+        "--model",
+        default="mlp",
+        help=f"architecture: {', '.join(MODELS)} (default: mlp)",
+    )
+    helps = {
+        "epochs": "passes over the subset",
+        "batch_size": "examples a step",
+        "learning_rate": "of SGD, at its peak",
+        "momentum": "of SGD",
+        "schedule": "of the learning rate; linear: down to 0",
+        "label_smoothing": "share of the target spread over all classes",
+        "hidden": "widths of the hidden layers, as in 512,256",
+    }
+    for field in dataclasses.fields(Recipe):
+        kind = type(field.default)
+        training.add_argument(
+            f"--{field.name.replace('_', '-')}",
+            type=_widths if kind is tuple else kind,
+            choices=SCHEDULES if field.name == "schedule" else None,
+            help=f"{helps[field.name]} {_recipe_default(field.name)}",
+        )
+
+    estimates = parser.add_argument_group("estimates")
+    add = estimates.add_argument
+    add(
+        "--mem-threshold",
+        type=float,
+        default=0.25,
+        help="least memorization of a memorized example (default: 0.25)",
+    )
+    add(
+        "--infl-threshold",
+        type=float,
+        default=0.15,
+        help="least influence of a high-influence pair (default: 0.15)",
+    )
+    add(
+        "--influence-matrix",
+        action="store_true",
+        help="also write the influence within each class, influence_matrix.npz",
+    )
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns its exit code: 0, 2 for bad input, 130 interrupted."""
+    args = vars(make_parser().parse_args(argv))
+    try:
+        _run(**args)
+    except InputError as error:
+        print(f"jaxmem: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(
+            "jaxmem: interrupted; what is finished is kept, the same command resumes",
+            file=sys.stderr,
+        )
+        return INTERRUPTED
+    return 0
+
+
+def _run(
+    dataset: str,
+    data_dir: str | None,
+    mem_threshold: float,
+    infl_threshold: float,
+    influence_matrix: bool,
+    **arguments,
+) -> None:
+    start = time.perf_counter()
+    use_all_cores()
+    _keep_compiled()
+    data = load_dataset(dataset, data_dir)
+    run = run_trials(data, **arguments)
+    if not run.trials.size:
+        raise InputError(
+            f"all {run.diverged} trials in {run.workdir} diverged; "
+            "give a smaller --learning-rate"
+        )
+    pairs = run.pairs(infl_threshold, mem_threshold)
+    try:
+        run.save_estimates(pairs)
+        if influence_matrix:
+            run.save_influence_matrix()
+        figures.save_all(run, data, pairs, mem_threshold)
+        summary = summarize(run, data, pairs, mem_threshold)
+        summary["wall seconds"] = round(time.perf_counter() - start, 1)
+        trials.write_json(run.workdir / "summary.json", summary)
+    except OSError as error:
+        raise InputError(
+            f"cannot write to {run.workdir}: {error.strerror}; the trials are kept"
+        ) from error
+    _print_table(summary, run)
+
+
+def _keep_compiled() -> None:
+    """Keep compiled programs for the next run, where the user has not said otherwise."""
+    if jax.config.jax_compilation_cache_dir is None:
+        jax.config.update("jax_compilation_cache_dir", str(cache_dir() / "xla"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def summarize(
+    run: Run, data: Dataset, pairs: Pairs, mem_threshold: float
+) -> dict[str, float]:
+    """The figures of the table, and of summary.json."""
+    mem = run.memorization
+    duplicates = count_duplicates(data)
+    return {
+        "trials": int(run.trials.size),
+        "diverged": run.diverged,
+        "train accuracy": float(run.train_accuracy.mean()),
+        "train accuracy std": float(run.train_accuracy.std()),
+        "test accuracy": float(run.test_accuracy.mean()),
+        "test accuracy std": float(run.test_accuracy.std()),
+        "training examples": int(mem.size),
+        "memorized": int((mem >= mem_threshold).sum()),
+        "without estimate": int(np.isnan(mem).sum()),
+        "median standard error": float(np.nanmedian(run.memorization_se))
+        if np.isfinite(mem).any()
+        else float("nan"),
+        "pairs": int(pairs.infl.size),
+        "train examples in pairs": int(np.unique(pairs.tr_idx).size),
+        "test examples in pairs": int(np.unique(pairs.tt_idx).size),
+        "duplicates in train": duplicates.train,
+        "duplicates of train in test": duplicates.train_test,
+    }
+
+
+def _print_table(s: dict[str, float], run: Run) -> None:
+    share = s["memorized"] / s["training examples"]
+    rows = {
+        "trials": f"{s['trials']:,} ({s['diverged']} diverged)",
+        "train accuracy": f"{s['train accuracy']:.2%} ± {s['train accuracy std']:.2%}",
+        "test accuracy": f"{s['test accuracy']:.2%} ± {s['test accuracy std']:.2%}",
+        "memorized examples": f"{s['memorized']:,} of {s['training examples']:,} "
+        f"({share:.2%}), {s['without estimate']} without estimate",
+        "high-influence pairs": f"{s['pairs']:,}, of {s['train examples in pairs']:,} "
+        f"train and {s['test examples in pairs']:,} test examples",
+        "standard error of mem": f"{s['median standard error']:.4f} (median)",
+        "duplicates": f"{s['duplicates in train']} in train, "
+        f"{s['duplicates of train in test']} of test also in train",
+        "wall time": f"{s['wall seconds']:.0f} s",
+        "results": str(run.workdir),
+    }
+    for name, value in rows.items():
+        print(f"{name:<23}{value}")
+
+
+if __name__ == "__main__":
+    # The libraries' advice is for us; what matters to users raises.
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    sys.exit(main())

@@ -1,0 +1,186 @@
+"""Train the trials that a workdir lacks.
+
+data = jaxmem.load_dataset("digits")
+run = jaxmem.run_trials(data, trials=4000, workdir="runs/digits")
+"""
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxmem import trials as trials_
+from jaxmem.batches import BATCHINGS, Batching
+from jaxmem.data import Dataset
+from jaxmem.ensemble import (
+    Ensemble,
+    Plan,
+    hardware,
+    make_ensemble,
+    make_job,
+    out_of_memory,
+    run_blocks,
+    use_all_cores,
+)
+from jaxmem.errors import InputError
+from jaxmem.keys import root_key
+from jaxmem.models import make_model
+from jaxmem.planning import make_plan
+from jaxmem.progress import progress
+from jaxmem.recipes import recipe_for
+from jaxmem.results import Run, open_run
+from jaxmem.subsets import subset_size
+from jaxmem.version import __version__
+
+# Fields of config.json that may differ between two commands on one workdir.
+FREE = ("dataset", "jaxmem")
+
+
+def run_trials(
+    data: Dataset,
+    trials: int = 4000,
+    workdir: str | Path | None = None,
+    *,
+    model: str = "mlp",
+    subset_fraction: float = 0.7,
+    seed: int = 0,
+    batching: Batching = "packed",
+    width: int | None = None,
+    **recipe,
+) -> Run:
+    """Train the trials that the workdir lacks, and open it.
+
+    workdir: default runs/<dataset>-<model>-<hash of the configuration>. A workdir with
+      fewer trials of the same configuration is topped up.
+    width: models trained side by side on one device; None times a few, keeps the best.
+    recipe: fields of `jaxmem.Recipe` that differ from the (dataset, model)'s own.
+
+    Raises InputError, with nothing written, for arguments out of range and for a workdir
+    that cannot be written, is in use, or holds another configuration or other data.
+    """
+    use_all_cores()  # before anything starts JAX
+    if trials < 1:
+        raise InputError(f"trials {trials} must be at least 1")
+    if width is not None and width < 1:
+        raise InputError(f"width {width} must be at least 1, or auto")
+    if batching not in BATCHINGS:
+        raise InputError(f"unknown batching {batching!r}; known: {', '.join(BATCHINGS)}")
+    chosen = recipe_for(data.name, model, **recipe)
+    n = data.train.labels.size
+    m = subset_size(n, subset_fraction)
+    job = make_job(
+        make_model(model, data.num_classes, chosen.hidden), chosen, batching, n, m
+    )
+    root = root_key(seed)
+    config = {
+        "format": trials_.FORMAT,
+        "jaxmem": __version__,
+        "dataset": data.name,
+        "data": data.fingerprint,
+        "num_classes": data.num_classes,
+        "model": model,
+        "subset_fraction": subset_fraction,
+        "seed": seed,
+        "batching": batching,
+        **dataclasses.asdict(chosen),
+        "hidden": list(chosen.hidden),
+    }
+    workdir = Path(workdir or default_workdir(config))
+    with trials_.locked(workdir):
+        store = _prepare(workdir, config, data, trials)
+        missing = np.nonzero(store.status()[:trials] == trials_.MISSING)[0].tolist()
+        if missing:
+            ensemble = make_ensemble(job, data, root)
+            plan = _plan(workdir, ensemble, trials, width)
+            _train(ensemble, plan, store, missing, trials)
+    return open_run(workdir)
+
+
+def default_workdir(config: dict[str, Any]) -> Path:
+    """runs/<dataset>-<model>-<hash of what decides the results>."""
+    fixed = {k: v for k, v in config.items() if k not in FREE}
+    text = json.dumps(fixed, sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return Path("runs") / f"{config['dataset']}-{config['model']}-{digest}".replace(
+        "/", "-"
+    )
+
+
+def _prepare(workdir: Path, config: dict, data: Dataset, trials: int) -> trials_.TrialStore:
+    """Make a new workdir's files, or check that an old one's are of this run."""
+    path = workdir / "config.json"
+    if path.exists():
+        stored = json.loads(path.read_text())
+        differ = [
+            f"{key} ({stored.get(key)} there, {config.get(key)} here)"
+            for key in sorted({*stored, *config} - {*FREE})
+            if stored.get(key) != config.get(key)
+        ]
+        if differ:
+            raise InputError(
+                f"{workdir} holds another run: {', '.join(differ)} differ; give another "
+                "--workdir or the same flags"
+            )
+    else:
+        try:
+            with trials_.replacing(workdir / "examples.npz") as partial:
+                np.savez(
+                    partial,
+                    tr_labels=data.train.labels,
+                    tt_labels=data.test.labels,
+                    tr_ids=data.train.ids,
+                    tt_ids=data.test.ids,
+                )
+            trials_.write_json(path, config)
+        except OSError as error:
+            raise InputError(f"cannot write to {workdir}: {error.strerror}") from error
+    return trials_.create_store(
+        workdir, trials, data.train.labels.size, data.test.labels.size
+    )
+
+
+def _plan(workdir: Path, ensemble: Ensemble, trials: int, width: int | None) -> Plan:
+    """The plan that the workdir remembers for this hardware, or a new one.
+
+    Wider products round differently, so a resumed run keeps its plan: then it gives bit for
+    bit what an uninterrupted one gives.
+    """
+    path = workdir / "plan.json"
+    plans = json.loads(path.read_text()) if path.exists() else {}
+    known = plans.get(hardware())
+    if known and width in (None, known["width"]):
+        return Plan(**known)
+    plan = make_plan(ensemble, trials, width)
+    trials_.write_json(path, {**plans, hardware(): plan._asdict()})
+    return plan
+
+
+def _train(
+    ensemble: Ensemble,
+    plan: Plan,
+    store: trials_.TrialStore,
+    missing: list[int],
+    trials: int,
+) -> None:
+    accuracies: list[float] = []
+    with progress("training", trials, "trials", trials - len(missing)) as bar:
+        while missing:
+            try:
+                for block, outcomes in run_blocks(ensemble, plan, missing):
+                    store.append(block, outcomes)
+                    missing = missing[len(block) :]
+                    accuracies += outcomes.test_accuracy.tolist()
+                    rate = bar.format_dict["rate"] or 0
+                    bar.set_postfix_str(
+                        f"{3600 * rate:,.0f} models/h, test {np.mean(accuracies):.2%}"
+                    )
+                    bar.update(len(block))
+            except jax.errors.JaxRuntimeError as error:
+                if not out_of_memory(error) or plan.block == plan.devices:
+                    raise
+                # Evaluation needed more than the training that the width was timed on.
+                plan = plan._replace(width=max(1, plan.width // 2), rounds=1)
