@@ -1,14 +1,15 @@
 """Masks × outcomes → memorization and influence (steps 3 and 4 of Algorithm 1).
 
-Feldman & Zhang, NeurIPS 2020, arXiv 2008.03703. Everything is counted in integers first;
-only the last division rounds, once, in float64. The sums over excluded trials are totals
-minus the sums over included ones, so one product is enough.
+Feldman & Zhang, NeurIPS 2020, arXiv 2008.03703. The jitted part counts, in integers; only
+the last division rounds, once. The sums over excluded trials are totals minus the sums over
+included ones, so one product is enough.
 """
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 class Counts(NamedTuple):
@@ -49,18 +50,15 @@ def influence_counts(included: jax.Array, test_correct: jax.Array) -> Counts:
     return Counts(hits_in, n_in, hits[None, :] - hits_in, included.shape[0] - n_in)
 
 
-def rate_difference(counts: Counts) -> jax.Array:
+def rate_difference(counts: Counts) -> np.ndarray:
     """mean[right | included] − mean[right | excluded]: float64, correctly rounded.
 
     This is mem for memorization_counts and infl for influence_counts. NaN where no trial,
     or every trial, included the example: such an example has no estimate.
     """
-    with jax.enable_x64(True):
-        return _rate_difference(counts)
-
-
-@jax.jit
-def _rate_difference(counts: Counts) -> jax.Array:
-    hits_in, n_in, hits_out, n_out = (c.astype(jnp.float64) for c in counts)
-    # Numerator and denominator are whole numbers below 2**53, so that only "/" rounds.
-    return (hits_in * n_out - hits_out * n_in) / (n_in * n_out)
+    # NumPy, because XLA divides by a broadcast array as a product with its reciprocal,
+    # which rounds twice: a value on a threshold could miss it.
+    hits_in, n_in, hits_out, n_out = (np.asarray(c, np.float64) for c in counts)
+    with np.errstate(invalid="ignore"):
+        # Numerator and denominator are whole numbers below 2**53: only "/" rounds.
+        return (hits_in * n_out - hits_out * n_in) / (n_in * n_out)

@@ -92,12 +92,12 @@ class Run:
     @functools.cached_property
     def memorization(self) -> np.ndarray:
         """mem of the training examples: float64 [N]; NaN if never in or never out."""
-        return np.asarray(rate_difference(self._memorization_counts))
+        return rate_difference(self._memorization_counts)
 
     @functools.cached_property
     def memorization_se(self) -> np.ndarray:
         """Standard error of `memorization`: float64 [N]; see statistics.standard_error."""
-        return np.asarray(standard_error(self._memorization_counts))
+        return standard_error(self._memorization_counts)
 
     def influence(self, train_rows) -> np.ndarray:
         """infl of training rows on every test example: float64 [len(train_rows), E].
@@ -202,7 +202,7 @@ class Run:
 
 
 def open_run(workdir: str | Path) -> Run:
-    """Open the trials of a workdir that are finished now; raises InputError without a run."""
+    """Open the finished trials of a workdir; raises InputError if it holds no run."""
     workdir = Path(workdir)
     try:
         config = json.loads((workdir / "config.json").read_text())

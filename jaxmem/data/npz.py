@@ -15,7 +15,7 @@ def load_npz(path: str | Path) -> Dataset:
     """Load an .npz file; raises InputError if it cannot be read or is malformed."""
     path = Path(path)
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             missing = [key for key in KEYS if key not in file]
             if missing:
                 raise InputError(

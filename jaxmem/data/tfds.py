@@ -57,8 +57,11 @@ def _builder(name: str, data_dir):
     import tensorflow_datasets as tfds
 
     try:
-        # ArrayRecord, so that what is prepared here can be read without TensorFlow.
-        return tfds.builder(name, data_dir=data_dir, file_format="array_record")
+        builder = tfds.builder(name, data_dir=data_dir)
+        if not builder.is_prepared():
+            # What is prepared here shall be readable without TensorFlow.
+            builder = tfds.builder(name, data_dir=data_dir, file_format="array_record")
+        return builder
     except tfds.core.DatasetNotFoundError:
         known = tfds.list_builders(with_community_datasets=False)
         close = difflib.get_close_matches(name, known, n=3)

@@ -1,0 +1,62 @@
+"""Strict JAX, four fake CPU devices, and where the real data lies."""
+
+import os
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import jaxmem
+
+jax.config.update("jax_platforms", "cpu")
+jax.config.update("jax_num_cpu_devices", 4)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_numpy_dtype_promotion", "standard")
+
+SHARED = Path(__file__).parents[1].parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The prepared real data beside the checkout; CI must have it."""
+    if not SHARED.exists():
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{SHARED} is missing")
+        pytest.skip(f"needs the prepared datasets in {SHARED}")
+    return SHARED
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory):
+    """A cache of the tests' own; programs that subprocesses compile are shared in it."""
+    path = tmp_path_factory.mktemp("cache")
+    os.environ["JAXMEM_CACHE"] = str(path)
+    # Most tests compile the same small programs.
+    jax.config.update("jax_compilation_cache_dir", str(path / "xla"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+    return path
+
+
+@pytest.fixture(scope="session")
+def digits() -> jaxmem.Dataset:
+    return jaxmem.load_dataset("digits")
+
+
+@pytest.fixture
+def tiny() -> jaxmem.Dataset:
+    """61 training and 9 test images [4, 4, 1] of three classes, uint8."""
+    rng = np.random.default_rng(0)
+    return jaxmem.make_dataset(
+        "tiny",
+        rng.integers(0, 256, (61, 4, 4), np.uint8),
+        rng.integers(0, 3, 61),
+        rng.integers(0, 256, (9, 4, 4), np.uint8),
+        np.arange(9) % 3,
+    )
+
+
+@pytest.fixture
+def tiny_recipe() -> dict:
+    """A recipe for `tiny` that takes milliseconds."""
+    return {"epochs": 2, "batch_size": 8, "hidden": (5,)}

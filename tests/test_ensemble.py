@@ -1,0 +1,143 @@
+import warnings
+
+import jax
+import numpy as np
+import pytest
+
+from jaxmem import InputError
+from jaxmem.ensemble import (
+    Plan,
+    init_trial,
+    make_ensemble,
+    make_job,
+    run_blocks,
+    run_trial,
+    train_trial,
+)
+from jaxmem.keys import root_key
+from jaxmem.models import make_model
+from jaxmem.recipes import Recipe
+
+TRIALS = range(8)
+
+
+def make(data, batching="packed", **recipe):
+    recipe = Recipe(**{"epochs": 3, "batch_size": 64, "hidden": (32,), **recipe})
+    n = data.train.labels.size
+    model = make_model("mlp", data.num_classes, recipe.hidden)
+    job = make_job(model, recipe, batching, n, round(0.7 * n))
+    return make_ensemble(job, data, root_key(0))
+
+
+def final_params(*args):
+    return train_trial(*args)[0].params
+
+
+def alone(ensemble, one, trial):
+    """One trial, with no vmap, no shard_map and one device."""
+    job, _, data, root = ensemble
+    data = jax.device_put(jax.tree.map(np.asarray, data), jax.devices()[0])
+
+    @jax.jit
+    def run(data, trial):
+        return one(job, data, root, trial, init_trial(job, data, root, trial))
+
+    return jax.tree.map(np.asarray, run(data, np.int32(trial)))
+
+
+@pytest.mark.parametrize("batching", ["packed", "masked"])
+def test_trial_is_the_same_alone_and_sharded_over_4_devices(digits, batching):
+    """Bit for bit: width 1 runs the very program of one model."""
+    ensemble = make(digits, batching)
+    assert ensemble.mesh.size == 4
+    many = ensemble.program(1, final_params)(TRIALS)
+    for trial in (0, 3, 6):
+        one = alone(ensemble, final_params, trial)
+        jax.tree.map(
+            lambda a, b, k=trial: np.testing.assert_array_equal(a[k], b), many, one
+        )
+
+
+@pytest.mark.parametrize("batching", ["packed", "masked"])
+@pytest.mark.parametrize("width", [2, 8])
+def test_trial_is_the_same_in_a_vmap(digits, batching, width):
+    """To rounding: a batched product may add its terms in another order."""
+    ensemble = make(digits, batching)
+    trials = range(4 * width)
+    many = ensemble.program(width, final_params)(trials)
+    for trial in (0, 5, trials[-1]):
+        one = alone(ensemble, final_params, trial)
+        jax.tree.map(
+            lambda a, b, k=trial: np.testing.assert_allclose(a[k], b, rtol=1e-4, atol=1e-5),
+            many,
+            one,
+        )
+
+
+def test_trial_is_the_same_under_pmap(digits):
+    ensemble = make(digits)
+    job, _, data, root = ensemble
+    many = ensemble.program(1, final_params)(range(4))
+
+    def one(data, root, trial):
+        state = init_trial(job, data, root, trial)
+        return final_params(job, data, root, trial, state)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pmap is in maintenance mode, and says so
+        host = jax.tree.map(np.asarray, data)
+        pmapped = jax.pmap(one, in_axes=(None, None, 0))(host, root, np.arange(4))
+    jax.tree.map(np.testing.assert_array_equal, many, pmapped)
+
+
+def test_outcomes_are_those_of_the_trained_model(tiny):
+    ensemble = make(tiny, batch_size=8)
+    outcomes = jax.tree.map(np.asarray, ensemble.program(1)(range(4)))
+    for trial in range(4):
+        state, mask = alone(ensemble, train_trial, trial)
+        model = ensemble.job.model
+
+        def correct(split, state=state, model=model):
+            images = split.images.astype(np.float32) / 255
+            logits, _ = model.apply(state.params, {}, images, None)
+            return np.argmax(logits, axis=1) == split.labels
+
+        def bits(packed, n, k=trial):
+            return np.unpackbits(packed[k], count=n).astype(bool)
+
+        np.testing.assert_array_equal(bits(outcomes.included, 61), mask)
+        right = correct(tiny.train)
+        np.testing.assert_array_equal(bits(outcomes.train_correct, 61), right)
+        np.testing.assert_array_equal(bits(outcomes.test_correct, 9), correct(tiny.test))
+        np.testing.assert_allclose(outcomes.train_accuracy[trial], right[mask].mean(), 1e-6)
+        np.testing.assert_allclose(
+            outcomes.test_accuracy[trial], correct(tiny.test).mean(), 1e-6
+        )
+    assert not outcomes.diverged.any()
+
+
+def test_blocks_of_any_size_give_the_same_and_compile_once(tiny):
+    ensemble = make(tiny, batch_size=8)
+    wanted = [5, 2, 11, 3, 7, 8, 40]
+
+    def collect(plan):
+        blocks = list(run_blocks(ensemble, plan, wanted))
+        assert [t for block, _ in blocks for t in block] == wanted
+        return jax.tree.map(lambda *a: np.concatenate(a), *(o for _, o in blocks))
+
+    small = collect(Plan(devices=4, width=1, rounds=1))
+    large = collect(Plan(devices=4, width=1, rounds=3))
+    jax.tree.map(np.testing.assert_array_equal, small, large)
+    # By its number, not by its place: trial 11 alone.
+    one = alone(ensemble, run_trial, 11)
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a[2], b), small, one)
+
+
+def test_divergence_is_marked(tiny):
+    ensemble = make(tiny, batch_size=8, learning_rate=1e30)
+    assert np.asarray(ensemble.program(1)(range(4)).diverged).all()
+
+
+def test_batch_larger_than_the_subset(tiny):
+    with pytest.raises(InputError, match=r"batch size 64 .* subset of 43"):
+        make(tiny)

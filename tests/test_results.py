@@ -1,0 +1,137 @@
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+import jaxmem
+from jaxmem import InputError
+from jaxmem.results import INFLUENCE_ROWS
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """40 trials on 4 classes of noise, learnt by heart."""
+    rng = np.random.default_rng(0)
+    data = jaxmem.make_dataset(
+        "noise",
+        rng.random((83, 3, 3)),
+        rng.integers(0, 4, 83),
+        rng.random((21, 3, 3)),
+        rng.integers(0, 4, 21),
+    )
+    return jaxmem.run_trials(
+        data,
+        40,
+        tmp_path_factory.mktemp("noise"),
+        epochs=20,
+        batch_size=8,
+        learning_rate=0.3,
+        hidden=(30,),
+    )
+
+
+def difference(included_T, correct_T):
+    """mean inside − mean outside, in float64."""
+    return correct_T[included_T].mean() - correct_T[~included_T].mean()
+
+
+def test_arrays_have_their_shapes(run):
+    assert run.included.shape == run.train_correct.shape == (40, 83)
+    assert run.test_correct.shape == (40, 21)
+    assert run.included.dtype == run.train_correct.dtype == run.test_correct.dtype == bool
+    assert np.all(run.included.sum(axis=1) == round(0.7 * 83))
+    np.testing.assert_allclose(run.test_accuracy, run.test_correct.mean(axis=1), rtol=1e-6)
+    seen = np.mean(run.train_correct, axis=1, where=run.included)
+    np.testing.assert_allclose(run.train_accuracy, seen, rtol=1e-6)
+
+
+def test_memorization_and_influence_are_those_of_the_bits(run):
+    mem = [difference(run.included[:, i], run.train_correct[:, i]) for i in range(83)]
+    np.testing.assert_allclose(run.memorization, mem, rtol=1e-12, atol=1e-15)
+    assert run.memorization_se.shape == (83,) and (run.memorization_se > 0).all()
+    infl = run.influence([5, 80, 5])
+    for row, i in enumerate([5, 80, 5]):
+        expected = [
+            difference(run.included[:, i], run.test_correct[:, j]) for j in range(21)
+        ]
+        np.testing.assert_allclose(infl[row], expected, rtol=1e-12, atol=1e-15)
+
+
+def naive_pairs(run, infl, mem):
+    return {
+        (i, j)
+        for i in range(83)
+        for j in range(21)
+        if run.tr_labels[i] == run.tt_labels[j]
+        and run.memorization[i] >= mem
+        and run.influence([i])[0, j] >= infl
+    }
+
+
+def test_pairs(run):
+    pairs = run.pairs(infl=0.2, mem=0.3)
+    found = set(zip(pairs.tr_idx.tolist(), pairs.tt_idx.tolist(), strict=True))
+    assert len(found) == pairs.infl.size > 0
+    assert found == naive_pairs(run, 0.2, 0.3)
+    assert np.all(np.diff(pairs.infl) <= 0)
+    np.testing.assert_array_equal(pairs.mem, run.memorization[pairs.tr_idx])
+    for k in range(pairs.infl.size):
+        value, error = run.influence_with_se([pairs.tr_idx[k]], [pairs.tt_idx[k]])
+        assert (value[0, 0], error[0, 0]) == (pairs.infl[k], pairs.infl_se[k])
+    assert (
+        run.pairs(infl=2.0).tr_idx.dtype == np.int64 and not run.pairs(infl=2.0).tr_idx.size
+    )
+
+
+def test_influence_in_several_products(run, monkeypatch):
+    whole = run.influence(range(83))
+    assert INFLUENCE_ROWS > 83
+    monkeypatch.setattr("jaxmem.results.INFLUENCE_ROWS", 10)
+    np.testing.assert_array_equal(run.influence(range(83)), whole)
+
+
+@pytest.mark.parametrize("row", [-1, 83])
+def test_influence_of_no_row(run, row):
+    with pytest.raises(InputError, match=f"training row {row} is outside 0 … 82"):
+        run.influence([0, row])
+    assert run.influence([]).shape == (0, 21)
+
+
+def test_files_have_the_published_names(run):
+    pairs = run.pairs()
+    with np.load(run.save_estimates(pairs)) as file:
+        np.testing.assert_array_equal(file["tr_mem"], run.memorization)
+        np.testing.assert_array_equal(file["tr_ids"], run.tr_ids)
+        assert file["tr_idx"].dtype == file["tt_idx"].dtype == np.int64
+        assert file["infl"].dtype == file["mem"].dtype == np.float64
+        sizes = {file[k].size for k in ("tr_idx", "tt_idx", "infl", "infl_se", "mem")}
+        assert sizes == {pairs.infl.size} and file["trials"] == 40
+        assert {"tr_mem_se", "tr_labels", "tt_labels", "tt_ids"} <= set(file)
+    with np.load(run.save_influence_matrix()) as file:
+        rows = 0
+        for k in range(4):
+            tr, tt = file[f"tr_classidx_{k}"], file[f"tt_classidx_{k}"]
+            assert (run.tr_labels[tr] == k).all() and (run.tt_labels[tt] == k).all()
+            matrix = file[f"infl_matrix_class{k}"]
+            np.testing.assert_array_equal(matrix, run.influence(tr)[:, tt].astype("f4"))
+            assert file[f"infl_se_class{k}"].shape == matrix.shape
+            rows += tr.size
+        assert rows == 83
+        np.testing.assert_array_equal(file["tr_mem"], run.memorization)
+
+
+def test_mislabelled_digits_are_memorized_first(digits, tmp_path):
+    rng = np.random.default_rng(0)
+    flipped = rng.choice(1437, round(0.03 * 1437), replace=False)
+    labels = digits.train.labels.copy()
+    truth = labels[flipped].copy()
+    labels[flipped] = (truth + rng.integers(1, 10, flipped.size)) % 10
+    noisy = digits._replace(train=digits.train._replace(labels=labels))
+    run = jaxmem.run_trials(noisy, 200, tmp_path, width=1)
+
+    is_flipped = np.zeros(1437, bool)
+    is_flipped[flipped] = True
+    assert roc_auc_score(is_flipped, run.memorization) >= 0.95
+    # A wrong label does not help the test examples of the class that it hides.
+    influence = run.influence(flipped)
+    of_truth = [influence[k, digits.test.labels == truth[k]] for k in range(flipped.size)]
+    assert np.mean(np.concatenate(of_truth)) <= 0

@@ -1,0 +1,259 @@
+"""Runs on disk: resumed, topped up, killed, refused."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import jaxmem
+from jaxmem import InputError, running
+from jaxmem import trials as trials_
+from jaxmem.ensemble import Plan
+
+SCALARS = ("train_accuracy", "test_accuracy", "final_loss")
+
+
+def assert_same(run, other):
+    """Bit for bit."""
+    np.testing.assert_array_equal(run.trials, other.trials)
+    for name in ("included", "train_correct", "test_correct", *SCALARS):
+        np.testing.assert_array_equal(getattr(run, name), getattr(other, name))
+    np.testing.assert_array_equal(run.memorization, other.memorization)
+
+
+def test_topped_up_is_uninterrupted(tiny, tiny_recipe, tmp_path):
+    jaxmem.run_trials(tiny, 7, tmp_path / "a", width=1, **tiny_recipe)
+    topped = jaxmem.run_trials(tiny, 30, tmp_path / "a", width=1, **tiny_recipe)
+    whole = jaxmem.run_trials(tiny, 30, tmp_path / "b", width=1, **tiny_recipe)
+    assert topped.trials.tolist() == list(range(30))
+    assert_same(topped, whole)
+    # Each trial drew its own subset.
+    assert np.unique(whole.included, axis=0).shape[0] == 30
+
+
+def test_finished_run_trains_nothing(tiny, tiny_recipe, tmp_path, monkeypatch):
+    first = jaxmem.run_trials(tiny, 8, tmp_path, **tiny_recipe)
+    monkeypatch.setattr(running, "make_ensemble", lambda *_: pytest.fail("trained"))
+    assert_same(first, jaxmem.run_trials(tiny, 8, tmp_path, **tiny_recipe))
+    assert jaxmem.run_trials(tiny, 3, tmp_path, **tiny_recipe).trials.size == 8
+
+
+def test_resumed_run_keeps_its_plan(tiny, tiny_recipe, tmp_path, monkeypatch):
+    jaxmem.run_trials(tiny, 4, tmp_path, width=2, **tiny_recipe)
+    monkeypatch.setattr(running, "make_plan", lambda *_: pytest.fail("planned anew"))
+    jaxmem.run_trials(tiny, 12, tmp_path, **tiny_recipe)
+    (plan,) = json.loads((tmp_path / "plan.json").read_text()).values()
+    assert plan["width"] == 2
+
+
+def test_only_missing_trials_are_trained(tiny, tiny_recipe, tmp_path):
+    run = jaxmem.run_trials(tiny, 12, tmp_path / "a", width=1, **tiny_recipe)
+    holed = jaxmem.run_trials(tiny, 12, tmp_path / "b", width=1, **tiny_recipe)
+    store = trials_.create_store(tmp_path / "b", 12, 61, 9)
+    store._arrays["status"][[2, 3, 9]].write(trials_.MISSING).result()
+    assert jaxmem.open_run(tmp_path / "b").trials.tolist() == [0, 1, 4, 5, 6, 7, 8, 10, 11]
+    trained = []
+    append = trials_.TrialStore.append
+
+    def spy(self, block, outcomes):
+        trained.extend(block)
+        append(self, block, outcomes)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trials_.TrialStore, "append", spy)
+        holed = jaxmem.run_trials(tiny, 12, tmp_path / "b", width=1, **tiny_recipe)
+    assert trained == [2, 3, 9]
+    assert_same(run, holed)
+
+
+def test_diverged_trials_are_counted_and_left_out(tiny, tiny_recipe, tmp_path):
+    run = jaxmem.run_trials(tiny, 4, tmp_path, **{**tiny_recipe, "learning_rate": 1e30})
+    assert run.diverged == 4 and run.trials.size == 0
+    assert np.isnan(run.memorization).all()
+    assert run.included.shape == (0, 61) and run.pairs().infl.size == 0
+
+
+def test_narrower_where_memory_is_short(tiny, tiny_recipe, tmp_path, monkeypatch):
+    import jax
+
+    real, asked = running.run_blocks, []
+
+    def blocks(ensemble, plan, missing):
+        asked.append(plan)
+        if plan.width > 1:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
+        yield from real(ensemble, plan, missing)
+
+    monkeypatch.setattr(running, "run_blocks", blocks)
+    run = jaxmem.run_trials(tiny, 8, tmp_path, width=4, **tiny_recipe)
+    assert run.trials.size == 8
+    assert [plan.width for plan in asked] == [4, 2, 1]
+    assert asked[-1] == Plan(4, 1, 1)
+
+
+def snapshot(folder):
+    return {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.name != "lock"}
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        ({"seed": 1}, r"seed \(0 there, 1 here\)"),
+        ({"epochs": 3}, r"epochs \(2 there, 3 here\)"),
+        ({"batching": "masked"}, r"batching \(packed there, masked here\)"),
+        ({"subset_fraction": 0.5}, r"subset_fraction \(0.7 there, 0.5 here\)"),
+    ],
+)
+def test_another_configuration_is_refused(tiny, tiny_recipe, tmp_path, change, said):
+    jaxmem.run_trials(tiny, 4, tmp_path, **tiny_recipe)
+    before = snapshot(tmp_path)
+    with pytest.raises(InputError, match=said):
+        jaxmem.run_trials(tiny, 8, tmp_path, **{**tiny_recipe, **change})
+    assert snapshot(tmp_path) == before
+
+
+def test_other_data_are_refused(tiny, tiny_recipe, tmp_path):
+    jaxmem.run_trials(tiny, 4, tmp_path, **tiny_recipe)
+    labels = tiny.train.labels.copy()
+    labels[0] = (labels[0] + 1) % 3
+    other = tiny._replace(train=tiny.train._replace(labels=labels))
+    with pytest.raises(InputError, match=rf"data \({tiny.fingerprint} there"):
+        jaxmem.run_trials(other, 4, tmp_path, **tiny_recipe)
+    # Another name for the same data is no other data.
+    renamed = tiny._replace(name="renamed")
+    assert jaxmem.run_trials(renamed, 4, tmp_path, **tiny_recipe).trials.size == 4
+
+
+def test_foreign_folder_is_refused(tiny, tiny_recipe, tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(InputError, match="holds other files"):
+        jaxmem.run_trials(tiny, 4, tmp_path, **tiny_recipe)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_second_writer_is_refused(tiny, tiny_recipe, tmp_path):
+    with (
+        trials_.locked(tmp_path),
+        pytest.raises(InputError, match="another run is writing"),
+    ):
+        jaxmem.run_trials(tiny, 4, tmp_path, **tiny_recipe)
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        ({"trials": 0}, "trials 0"),
+        ({"width": 0}, "width 0"),
+        ({"batching": "piled"}, "unknown batching 'piled'; known: packed, masked"),
+        ({"model": "gpt"}, "unknown model 'gpt'"),
+        ({"subset_fraction": 1.0}, "subset fraction 1.0"),
+        ({"batch_size": 44}, "batch size 44 is larger than the subset of 43"),
+        ({"epochs": 0}, "epochs 0"),
+        ({"momentum": 1.0}, "momentum 1.0"),
+        ({"learning_rate": 0.0}, "learning rate 0.0"),
+        ({"schedule": "cosine"}, "schedule cosine"),
+        ({"label_smoothing": 1.0}, "label smoothing 1.0"),
+        ({"hidden": (3, 0)}, "hidden"),
+        ({"seed": -1}, "seed -1"),
+    ],
+)
+def test_bad_arguments_write_nothing(tiny, tiny_recipe, tmp_path, arguments, said):
+    workdir = tmp_path / "new"
+    with pytest.raises(InputError, match=said):
+        jaxmem.run_trials(tiny, **{"workdir": workdir, **tiny_recipe, **arguments})
+    assert not workdir.exists()
+
+
+def test_unwritable_workdir(tiny, tiny_recipe, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot write to .*: Not a directory"):
+        jaxmem.run_trials(tiny, 4, tmp_path / "file" / "run", **tiny_recipe)
+
+
+def test_open_run_without_a_run(tmp_path):
+    with pytest.raises(InputError, match="holds no jaxmem run"):
+        jaxmem.open_run(tmp_path / "none")
+
+
+COMMAND = [sys.executable, "-m", "jaxmem.run", "--width=1", "--trials=240"]
+
+
+def wait_for_trials(process, workdir, least):
+    """Read the run from here while it goes on there."""
+    while True:
+        assert process.poll() is None, process.communicate()
+        try:
+            run = jaxmem.open_run(workdir)
+        except InputError:
+            run = None
+        if run is not None and run.trials.size >= least:
+            return run
+        time.sleep(0.05)
+
+
+def test_killed_and_resumed_is_uninterrupted(tmp_path):
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    for least in (1, 60):
+        process = subprocess.Popen(
+            [*COMMAND, f"--workdir={killed}"], stderr=subprocess.PIPE
+        )
+        seen = wait_for_trials(process, killed, least)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        left = jaxmem.open_run(killed)
+        assert least <= seen.trials.size <= left.trials.size < 240
+        # What a reader saw in flight is what was there in the end.
+        np.testing.assert_array_equal(
+            seen.test_correct, left.test_correct[np.isin(left.trials, seen.trials)]
+        )
+    for workdir in (killed, whole):
+        subprocess.run([*COMMAND, f"--workdir={workdir}"], check=True, capture_output=True)
+    resumed = jaxmem.open_run(killed)
+    assert resumed.trials.size == 240
+    assert_same(resumed, jaxmem.open_run(whole))
+
+
+FULL_DISK = """
+import resource, sys
+from jaxmem import run
+# No file may grow beyond 4 KiB: what a write meets on a full disk.
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+sys.exit(run.main(sys.argv[1:]))
+"""
+
+
+def test_full_disk_keeps_what_is_finished(tmp_path):
+    flags = ["--epochs=1", "--width=1", f"--workdir={tmp_path}"]
+    subprocess.run(
+        [sys.executable, "-m", "jaxmem.run", "--trials=10", *flags],
+        check=True,
+        capture_output=True,
+    )
+    before = jaxmem.open_run(tmp_path)
+    full = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, "--trials=64", *flags],
+        capture_output=True,
+        text=True,
+    )
+    assert full.returncode == 2, full.stderr
+    assert "cannot write to" in full.stderr and "Traceback" not in full.stderr
+    after = jaxmem.open_run(tmp_path)
+    assert 10 <= after.trials.size < 64
+    np.testing.assert_array_equal(after.included[:10], before.included)
+    resumed = jaxmem.run_trials(
+        jaxmem.load_dataset("digits"), 64, tmp_path, width=1, epochs=1
+    )
+    assert resumed.trials.size == 64
+
+
+def test_arrays_are_zarr_v3(tiny, tiny_recipe, tmp_path):
+    jaxmem.run_trials(tiny, 4, tmp_path, **tiny_recipe)
+    for folder in [tmp_path / "trials.zarr", *(tmp_path / "trials.zarr").iterdir()]:
+        if folder.is_dir():
+            assert json.loads((folder / "zarr.json").read_text())["zarr_format"] == 3
+    assert os.listdir(tmp_path / "trials.zarr" / "included" / "c") == ["0"]

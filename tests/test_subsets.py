@@ -1,0 +1,58 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxmem import InputError
+from jaxmem.keys import Purpose, root_key, trial_key
+from jaxmem.subsets import draw_subset, inclusion_mask, subset_size
+
+
+def test_subset_is_exactly_m_distinct_examples():
+    for trial in range(20):
+        subset = np.asarray(draw_subset(root_key(0), trial, n=101, m=71))
+        assert np.unique(subset).size == 71
+        assert 0 <= subset.min() and subset.max() < 101
+        mask = np.asarray(inclusion_mask(jnp.asarray(subset), 101))
+        np.testing.assert_array_equal(np.nonzero(mask)[0], np.sort(subset))
+
+
+def test_subset_depends_on_seed_and_trial_alone():
+    draw = jax.vmap(lambda t: draw_subset(root_key(3), t, 50, 35))
+    many = draw(jnp.arange(8))
+    np.testing.assert_array_equal(many[5], draw_subset(root_key(3), 5, 50, 35))
+    assert not np.array_equal(many[5], many[6])
+    assert not np.array_equal(many[5], draw_subset(root_key(4), 5, 50, 35))
+
+
+def test_every_example_is_included_equally_often():
+    draw = jax.vmap(lambda t: inclusion_mask(draw_subset(root_key(0), t, 40, 28), 40))
+    included = np.asarray(draw(jnp.arange(4000))).sum(axis=0)
+    # 4,000 draws at 0.7: standard deviation 29; and pairs are not tied to each other.
+    assert np.all(np.abs(included - 2800) < 5 * 29)
+
+
+def test_purposes_and_trials_have_keys_of_their_own():
+    keys = {
+        tuple(jax.random.key_data(trial_key(root_key(0), purpose, trial)).tolist())
+        for purpose in Purpose
+        for trial in range(50)
+    }
+    assert len(keys) == 50 * len(Purpose)
+
+
+def test_subset_size_rounds():
+    assert subset_size(60_000, 0.7) == 42_000
+    assert subset_size(1437, 0.7) == 1006
+
+
+@pytest.mark.parametrize("fraction", [0.0, 1.0, -0.1, 1.5, float("nan"), 0.001, 0.999])
+def test_bad_fraction(fraction):
+    with pytest.raises(InputError, match=str(fraction)):
+        subset_size(100, fraction)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_bad_seed(seed):
+    with pytest.raises(InputError, match=str(seed)):
+        root_key(seed)

@@ -1,0 +1,152 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxmem import training
+from jaxmem.ensemble import Arrays, init_trial, make_job, train_trial
+from jaxmem.keys import Purpose, root_key, trial_key
+from jaxmem.models import make_model
+from jaxmem.recipes import RECIPES, Recipe
+from jaxmem.subsets import draw_subset
+
+SUBSET = 40
+
+
+def make(data, batching="packed", **recipe):
+    recipe = Recipe(**{"epochs": 3, "batch_size": 16, "hidden": (6,), **recipe})
+    model = make_model("mlp", data.num_classes, recipe.hidden)
+    job = make_job(model, recipe, batching, data.train.labels.size, SUBSET)
+    return job, Arrays(*data.train[:2], *data.test[:2])
+
+
+def train(job, arrays, trial=2):
+    root = root_key(0)
+
+    @jax.jit
+    def run(arrays, trial):
+        state = init_trial(job, arrays, root, trial)
+        return train_trial(job, arrays, root, trial, state)
+
+    state, mask = run(arrays, trial)
+    return jax.tree.map(np.asarray, state), np.asarray(mask)
+
+
+@pytest.mark.parametrize("batching", ["packed", "masked"])
+@pytest.mark.parametrize("garbage", [np.nan, 1e30])
+def test_poisoned_excluded_examples_leave_no_trace(tiny, batching, garbage):
+    images = (tiny.train.images / 255).astype(np.float32)
+    tiny = tiny._replace(
+        train=tiny.train._replace(images=images),
+        test=tiny.test._replace(images=images[:9]),
+    )
+    job, arrays = make(tiny, batching)
+    clean, mask = train(job, arrays)
+
+    def poisoned(rows):
+        images, labels = arrays.train_images.copy(), arrays.train_labels.copy()
+        images[rows], labels[rows] = garbage, 10**6
+        return arrays._replace(train_images=images, train_labels=labels)
+
+    state, _ = train(job, poisoned(~mask))
+    jax.tree.map(np.testing.assert_array_equal, clean, state)
+
+    # The test can fail: one included example does leave a trace.
+    state, _ = train(job, poisoned(np.nonzero(mask)[0][:1]))
+    differ = jax.tree.map(lambda a, b: not np.array_equal(a, b), clean, state)
+    assert any(jax.tree.leaves(differ))
+
+
+def by_hand(job, arrays, trial):
+    """The same training in NumPy, float64, one hidden layer: the textbooks' SGD."""
+    root = root_key(0)
+    state = init_trial(job, arrays, root, trial)
+    weights = [
+        np.asarray(state.params[layer][kind], np.float64)
+        for layer in ("Dense_0", "Dense_1")
+        for kind in ("kernel", "bias")
+    ]
+    momentum = [np.zeros_like(w) for w in weights]
+    n, m, recipe = arrays.train_labels.size, job.subset_size, job.recipe
+    subset = np.asarray(draw_subset(root, trial, n, m))
+    classes = weights[-1].size
+    step, total = 0, recipe.epochs * job.steps
+    for epoch in range(recipe.epochs):
+        key = jax.random.fold_in(trial_key(root, Purpose.SHUFFLE, trial), epoch)
+        walk = np.asarray(jax.random.permutation(key, jnp.asarray(subset)))
+        for start in range(0, m, recipe.batch_size):
+            rows = walk[start : start + recipe.batch_size]
+            x = arrays.train_images[rows].reshape(rows.size, -1) / 255.0
+            w1, b1, w2, b2 = weights
+            hidden = np.maximum(x @ w1 + b1, 0)
+            logits = hidden @ w2 + b2
+            p = np.exp(logits - logits.max(axis=1, keepdims=True))
+            p /= p.sum(axis=1, keepdims=True)
+            target = np.eye(classes)[arrays.train_labels[rows]]
+            target += recipe.label_smoothing * (1 / classes - target)
+            d2 = (p - target) / rows.size
+            d1 = (d2 @ w2.T) * (hidden > 0)
+            grads = [x.T @ d1, d1.sum(0), hidden.T @ d2, d2.sum(0)]
+            rate = recipe.learning_rate
+            if recipe.schedule == "linear":
+                rate *= 1 - step / total
+            for w, v, g in zip(weights, momentum, grads, strict=True):
+                v[:] = recipe.momentum * v + g
+                w -= rate * v
+            step += 1
+    return weights
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {},
+        {"momentum": 0.0, "learning_rate": 0.3},
+        {"schedule": "linear", "label_smoothing": 0.2},
+    ],
+)
+def test_training_is_the_textbooks_sgd(tiny, recipe):
+    job, arrays = make(tiny, **recipe)
+    state, _ = train(job, arrays)
+    ours = [
+        state.params[layer][kind]
+        for layer in ("Dense_0", "Dense_1")
+        for kind in ("kernel", "bias")
+    ]
+    for mine, reference in zip(ours, by_hand(job, arrays, trial=2), strict=True):
+        np.testing.assert_allclose(mine, reference, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("rows", [1, 999, 1000, 1001, 2500])
+def test_predict_is_the_same_in_chunks(rows):
+    model = make_model("mlp", 4, (5,))
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (rows, 3, 3, 1), np.uint8)
+    labels = rng.integers(0, 4, rows).astype(np.int32)
+    optimizer = training.make_optimizer(Recipe(), 1)
+    state = training.init(model, optimizer, jax.random.key(0), images)
+    got = training.predict(model, state, images, labels)
+    logits, _ = model.apply(state.params, state.model_state, images / np.float32(255), None)
+    np.testing.assert_array_equal(got.correct, np.argmax(logits, axis=1) == labels)
+    log_p = jax.nn.log_softmax(logits)
+    np.testing.assert_allclose(got.loss, -log_p[np.arange(rows), labels], rtol=1e-5)
+    assert bool(got.finite)
+
+
+def test_predict_notices_what_is_not_finite():
+    model = make_model("mlp", 4, ())
+    images, labels = np.ones((3, 2, 2, 1), np.float32), np.zeros(3, np.int32)
+    optimizer = training.make_optimizer(Recipe(), 1)
+    state = training.init(model, optimizer, jax.random.key(0), images)
+    broken = jax.tree.map(lambda a: a * np.nan, state.params)
+    assert not training.predict(model, state._replace(params=broken), images, labels).finite
+
+
+def test_digits_recipe_fits_and_generalises(digits):
+    recipe = RECIPES["digits", "mlp"]
+    model = make_model("mlp", 10, recipe.hidden)
+    job = make_job(model, recipe, "packed", 1437, 1006)
+    state, mask = train(job, Arrays(*digits.train[:2], *digits.test[:2]))
+    fitted = training.predict(job.model, state, *digits.train[:2]).correct
+    assert np.asarray(fitted)[mask].mean() >= 0.999
+    assert np.mean(training.predict(job.model, state, *digits.test[:2]).correct) >= 0.965
