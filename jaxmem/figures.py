@@ -40,7 +40,9 @@ def histogram(mem: np.ndarray, threshold: float) -> Figure:
     axes.axvline(threshold, color="black", linestyle="--", linewidth=1)
     memorized = int((known >= threshold).sum())
     axes.set_title(f"{memorized:,} of {mem.size:,} examples have mem ≥ {threshold:g}")
-    axes.set(yscale="log", xlabel="memorization", ylabel="training examples")
+    axes.set(xlabel="memorization", ylabel="training examples")
+    if known.size:
+        axes.set_yscale("log")
     axes.spines[["top", "right"]].set_visible(False)
     return figure
 

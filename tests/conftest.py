@@ -1,6 +1,7 @@
 """Strict JAX, four fake CPU devices, and where the real data lies."""
 
 import os
+import sys
 from pathlib import Path
 
 import jax
@@ -60,3 +61,17 @@ def tiny() -> jaxmem.Dataset:
 def tiny_recipe() -> dict:
     """A recipe for `tiny` that takes milliseconds."""
     return {"epochs": 2, "batch_size": 8, "hidden": (5,)}
+
+
+class _NoTensorFlow:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == "tensorflow":
+            raise ModuleNotFoundError("No module named 'tensorflow'", name=name)
+
+
+@pytest.fixture
+def no_tensorflow(monkeypatch):
+    """As on a machine without TensorFlow, also where it is installed."""
+    assert "tensorflow" not in sys.modules
+    monkeypatch.setattr(sys, "meta_path", [_NoTensorFlow, *sys.meta_path])

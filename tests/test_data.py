@@ -160,8 +160,7 @@ def test_prepared_cifar100_is_in_colour(shared):
     assert set(np.bincount(data.train.labels)) == {500}
 
 
-def test_unprepared_dataset_without_tensorflow(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "tensorflow", None)
+def test_unprepared_dataset_without_tensorflow(tmp_path, no_tensorflow):
     with pytest.raises(InputError, match=r"'mnist' is not prepared in .*jaxmem\[tfds\]"):
         jaxmem.load_dataset("mnist", tmp_path)
 
@@ -208,7 +207,7 @@ for data_dir in (folder, records):
 
 
 @pytest.mark.slow
-def test_tfds_prepares_mnist_from_the_raw_files(shared, tmp_path, monkeypatch):
+def test_tfds_prepares_mnist_from_the_raw_files(shared, tmp_path, monkeypatch, request):
     """In a process of its own, since TensorFlow stays where it is loaded."""
     if subprocess.run(
         [sys.executable, "-c", "import tensorflow"], capture_output=True
@@ -231,7 +230,7 @@ def test_tfds_prepares_mnist_from_the_raw_files(shared, tmp_path, monkeypatch):
 
     # What jaxmem prepared reads without TensorFlow; TFRecord says that it does not.
     monkeypatch.setenv("JAXMEM_CACHE", str(tmp_path / "empty"))
-    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    request.getfixturevalue("no_tensorflow")
     again = jaxmem.load_dataset("mnist", folder)
     assert np.isin(again.train.ids, real.train.ids).all()
     with pytest.raises(

@@ -97,9 +97,8 @@ def test_help_shows_the_recipes(capsys):
         (["--width=0"], "width 0"),
     ],
 )
-def test_bad_input_is_one_line(flags, said, tmp_path, capsys, monkeypatch):
+def test_bad_input_is_one_line(flags, said, tmp_path, capsys, monkeypatch, no_tensorflow):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(sys.modules, "tensorflow", None)
     assert run.main([flag.format(tmp=tmp_path) for flag in flags]) == 2
     out, err = capsys.readouterr()
     assert not out and err.startswith("jaxmem: ") and err.count("\n") == 1

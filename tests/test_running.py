@@ -171,7 +171,7 @@ def test_bad_arguments_write_nothing(tiny, tiny_recipe, tmp_path, arguments, sai
 
 def test_unwritable_workdir(tiny, tiny_recipe, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cannot write to .*: Not a directory"):
+    with pytest.raises(InputError, match=r"cannot write to .*: Not a directory"):
         jaxmem.run_trials(tiny, 4, tmp_path / "file" / "run", **tiny_recipe)
 
 
