@@ -1,7 +1,6 @@
 """Strict JAX, four fake CPU devices, and where the real data lies."""
 
 import os
-import sys
 from pathlib import Path
 
 import jax
@@ -63,15 +62,7 @@ def tiny_recipe() -> dict:
     return {"epochs": 2, "batch_size": 8, "hidden": (5,)}
 
 
-class _NoTensorFlow:
-    @staticmethod
-    def find_spec(name, path=None, target=None):
-        if name == "tensorflow":
-            raise ModuleNotFoundError("No module named 'tensorflow'", name=name)
-
-
 @pytest.fixture
 def no_tensorflow(monkeypatch):
     """As on a machine without TensorFlow, also where it is installed."""
-    assert "tensorflow" not in sys.modules
-    monkeypatch.setattr(sys, "meta_path", [_NoTensorFlow, *sys.meta_path])
+    monkeypatch.setattr("jaxmem.data.tfds._has_tensorflow", lambda: False)

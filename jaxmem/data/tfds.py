@@ -7,6 +7,7 @@ that only the first start decodes.
 
 import difflib
 import hashlib
+import importlib.util
 import os
 from pathlib import Path
 
@@ -75,12 +76,14 @@ def _builder(name: str, data_dir):
         raise InputError(f"dataset {name!r}: {_first_line(error)}") from error
 
 
+def _has_tensorflow() -> bool:
+    return importlib.util.find_spec("tensorflow") is not None
+
+
 def _prepare(builder) -> None:
     where = f"dataset {builder.name!r} is not prepared in {builder.data_path.parent}"
-    try:
-        import tensorflow  # noqa: F401
-    except ImportError:
-        raise InputError(f"{where}; give the right --data-dir, or {INSTALL_HINT}") from None
+    if not _has_tensorflow():
+        raise InputError(f"{where}; give the right --data-dir, or {INSTALL_HINT}")
     try:
         builder.download_and_prepare()
     except Exception as error:  # whatever a download can end in
@@ -134,13 +137,11 @@ def _examples(builder, split: str, rows: int):
         for start in range(0, rows, READ_ROWS):
             yield from source.__getitems__(list(range(start, min(start + READ_ROWS, rows))))
         return
-    try:
-        import tensorflow  # noqa: F401
-    except ImportError:
+    if not _has_tensorflow():
         raise InputError(
             f"dataset {builder.name!r} was prepared as "
             f"{builder.info.file_format.value}, which only TensorFlow reads; {INSTALL_HINT}"
-        ) from None
+        )
     import tensorflow_datasets as tfds
 
     yield from tfds.as_numpy(builder.as_dataset(split=split, shuffle_files=False))
