@@ -53,12 +53,7 @@ class Plan(NamedTuple):
 
     devices: int
     width: int  # models side by side on one device
-    rounds: int  # such ensembles one after another in one block
-
-    @property
-    def block(self) -> int:
-        """Trials in one block."""
-        return self.devices * self.width * self.rounds
+    rounds: int  # such ensembles one after another in one block, at most
 
 
 class Outcomes(NamedTuple):
@@ -238,7 +233,8 @@ def run_blocks(
     While one block is being used, the next is already being computed.
     """
     program = ensemble.program(plan.width)
-    size = plan.block
+    side_by_side = plan.devices * plan.width
+    size = side_by_side * min(plan.rounds, -(-len(trials) // side_by_side))
     pending = None
     for start in range(0, len(trials), size):
         block = list(trials[start : start + size])

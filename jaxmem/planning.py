@@ -1,8 +1,6 @@
 """How wide an ensemble to run on this machine: time a few widths, keep the fastest."""
 
 import dataclasses
-import itertools
-import math
 import time
 from collections.abc import Callable
 
@@ -19,20 +17,23 @@ WIDER_MUST_GAIN = 1.1  # how much faster a wider ensemble must be: else noise wo
 BLOCK_SECONDS = 2.0  # about what a block takes, where a trial takes less
 
 
-def make_plan(ensemble: Ensemble, trials: int, width: int | None = None) -> Plan:
-    """Lay out `trials` trials, at the given width or at the fastest that fits in memory."""
-    devices = ensemble.mesh.size
-    most = math.ceil(trials / devices)  # models for each device
+def make_plan(ensemble: Ensemble, width: int | None = None) -> Plan:
+    """Take the given width, or time a few and keep the fastest that fits in memory.
+
+    The number of trials has no say: a run that is topped up keeps its plan, and by that the
+    rounding of its products.
+    """
     probe = _probe_job(ensemble.job)
     if width is None:
-        width, seconds = _fastest(ensemble, probe, most)
+        width, seconds = _fastest(ensemble, probe)
     else:
         timer = _timer(ensemble, probe, width)
         seconds = min(timer() for _ in range(TURNS))
+    devices = ensemble.mesh.size
     longer = ensemble.job.recipe.epochs * ensemble.job.steps
     longer /= probe.recipe.epochs * probe.steps
     rounds = round(BLOCK_SECONDS / (seconds * longer * width * devices))
-    return Plan(devices, width, max(1, min(rounds, math.ceil(most / width))))
+    return Plan(devices, width, max(1, rounds))
 
 
 def _probe_job(job: Job) -> Job:
@@ -42,8 +43,8 @@ def _probe_job(job: Job) -> Job:
     return job._replace(steps=steps, recipe=dataclasses.replace(job.recipe, epochs=epochs))
 
 
-def _fastest(ensemble: Ensemble, probe: Job, most: int) -> tuple[int, float]:
-    """(width, seconds a model), of widths up to `most`.
+def _fastest(ensemble: Ensemble, probe: Job) -> tuple[int, float]:
+    """(width, seconds a model).
 
     Widths grow until one does not clearly beat the one before it, or memory is short. Since
     machines are noisy, a width is timed in turns with the best so far.
@@ -51,23 +52,21 @@ def _fastest(ensemble: Ensemble, probe: Job, most: int) -> tuple[int, float]:
     best, best_timer = 1, _timer(ensemble, probe, 1)
     best_seconds = best_timer()
     with progress("timing ensemble widths", 0, "widths") as bar:
-        for width in itertools.takewhile(
-            lambda w: w <= most, (GROWTH**k for k in itertools.count(1))
-        ):
+        while True:
+            width = best * GROWTH
             bar.update()
             try:
                 timer = _timer(ensemble, probe, width)
                 turns = [(best_timer(), timer()) for _ in range(TURNS)]
             except jax.errors.JaxRuntimeError as error:
                 if out_of_memory(error):
-                    break
+                    return best, best_seconds
                 raise
             best_seconds = min(best_seconds, *(before for before, _ in turns))
             seconds = min(now for _, now in turns)
             if seconds * WIDER_MUST_GAIN > best_seconds:
-                break
+                return best, best_seconds
             best, best_timer, best_seconds = width, timer, seconds
-    return best, best_seconds
 
 
 def _timer(ensemble: Ensemble, probe: Job, width: int) -> Callable[[], float]:

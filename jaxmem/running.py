@@ -95,7 +95,7 @@ def run_trials(
         missing = np.nonzero(store.status()[:trials] == trials_.MISSING)[0].tolist()
         if missing:
             ensemble = make_ensemble(job, data, root)
-            plan = _plan(workdir, ensemble, trials, width)
+            plan = _plan(workdir, ensemble, width)
             _train(ensemble, plan, store, missing, trials)
     return open_run(workdir)
 
@@ -143,7 +143,7 @@ def _prepare(workdir: Path, config: dict, data: Dataset, trials: int) -> trials_
     )
 
 
-def _plan(workdir: Path, ensemble: Ensemble, trials: int, width: int | None) -> Plan:
+def _plan(workdir: Path, ensemble: Ensemble, width: int | None) -> Plan:
     """The plan that the workdir remembers for this hardware, or a new one.
 
     Wider products round differently, so a resumed run keeps its plan: then it gives bit for
@@ -154,7 +154,7 @@ def _plan(workdir: Path, ensemble: Ensemble, trials: int, width: int | None) -> 
     known = plans.get(hardware())
     if known and width in (None, known["width"]):
         return Plan(**known)
-    plan = make_plan(ensemble, trials, width)
+    plan = make_plan(ensemble, width)
     trials_.write_json(path, {**plans, hardware(): plan._asdict()})
     return plan
 
@@ -180,7 +180,7 @@ def _train(
                     )
                     bar.update(len(block))
             except jax.errors.JaxRuntimeError as error:
-                if not out_of_memory(error) or plan.block == plan.devices:
+                if not out_of_memory(error) or plan.width == 1:
                     raise
                 # Evaluation needed more than the training that the width was timed on.
-                plan = plan._replace(width=max(1, plan.width // 2), rounds=1)
+                plan = plan._replace(width=plan.width // 2)

@@ -22,6 +22,7 @@ def run(tmp_path_factory):
         data,
         40,
         tmp_path_factory.mktemp("noise"),
+        width=1,
         epochs=20,
         batch_size=8,
         learning_rate=0.3,
