@@ -25,8 +25,8 @@ import time
 import jax
 import jax.numpy as jnp
 import numpy as np
+from results_file import save
 
-from experiments.results_file import save
 from jaxmem import load_dataset
 from jaxmem.batches import epoch_batches
 from jaxmem.ensemble import (
