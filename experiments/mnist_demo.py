@@ -42,9 +42,9 @@ def train(arguments: list[str], minutes: float | None) -> float:
     try:
         process.wait(None if minutes is None else 60 * minutes)
     except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGINT)
+        process.terminate()  # what is finished is kept
         process.wait()
-    if process.returncode not in (0, 130):
+    if process.returncode not in (0, -signal.SIGTERM):
         raise SystemExit(process.returncode)
     return time.perf_counter() - start
 
