@@ -71,11 +71,8 @@ def jaxmem_way(ensemble, models: int):
 def scan_way(ensemble, models: int):
     """One model after another inside one program, on one device."""
     job, _, data, root = ensemble
-    data, root = (
-        jax.device_put(jax.tree.map(np.asarray, data), jax.local_devices()[0]),
-        root,
-    )
-    root = jax.device_put(root, jax.local_devices()[0])
+    first = jax.local_devices()[0]
+    data, root = jax.device_put((jax.tree.map(np.asarray, data), root), first)
 
     @jax.jit
     def program(data, root, trials):
@@ -209,11 +206,16 @@ def compare(name: str, data_dir: str | None, turns: int) -> dict:
         for way in ways
     }
     per_example = flop_per_example(ensemble)
-    print(f"\n{name}: {plan}, peak {peak / 1e9:.0f} GFLOP/s")
+    shares = {
+        way: statistics.median(
+            rate * per_example / peak for rate, peak in zip(r, peaks, strict=True)
+        )
+        for way, r in rates.items()
+    }
+    print(f"\n{name}: {plan}, peak {statistics.median(peaks) / 1e9:.0f} GFLOP/s")
     for way, rate in median.items():
-        share = rate * per_example / peak
         print(
-            f"{way:8}{rate:12,.0f} included examples/s   {share:5.1%} of the peak   "
+            f"{way:8}{rate:12,.0f} included examples/s   {shares[way]:5.1%} of the peak   "
             f"jaxmem is {ratios[way]:.2f} x"
         )
     return {
