@@ -2,7 +2,7 @@
 
 from jaxmem.data import Dataset, load_dataset, make_dataset
 from jaxmem.errors import InputError
-from jaxmem.models import MODELS, Model
+from jaxmem.models import MODELS, Model, from_linen
 from jaxmem.recipes import RECIPES, Recipe
 from jaxmem.results import Pairs, Run, open_run
 from jaxmem.running import run_trials
@@ -18,6 +18,7 @@ __all__ = [
     "Recipe",
     "Run",
     "__version__",
+    "from_linen",
     "load_dataset",
     "make_dataset",
     "open_run",

@@ -8,6 +8,7 @@ The same command again resumes; a larger --trials tops up.
 
 import argparse
 import dataclasses
+import json
 import logging
 import sys
 import time
@@ -19,7 +20,7 @@ from jaxmem import figures, trials
 from jaxmem.batches import BATCHINGS
 from jaxmem.cache import cache_dir
 from jaxmem.data import Dataset, count_duplicates, load_dataset
-from jaxmem.ensemble import use_all_cores
+from jaxmem.ensemble import hardware, use_all_cores
 from jaxmem.errors import InputError
 from jaxmem.models import MODELS
 from jaxmem.recipes import RECIPES, SCHEDULES, Recipe
@@ -248,11 +249,20 @@ def _print_table(s: dict[str, float], run: Run) -> None:
         "standard error of mem": f"{s['median standard error']:.4f} (median)",
         "duplicates": f"{s['duplicates in train']} in train, "
         f"{s['duplicates of train in test']} of test also in train",
+        "ensemble": _layout(run),
         "wall time": f"{s['wall seconds']:.0f} s",
         "results": str(run.workdir),
     }
     for name, value in rows.items():
         print(f"{name:<23}{value}")
+
+
+def _layout(run: Run) -> str:
+    plans = json.loads((run.workdir / "plan.json").read_text())
+    plan = plans.get(hardware())
+    if plan is None:
+        return "trained elsewhere"
+    return f"{plan['width']} models side by side on each of {hardware()}"
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxmem import training
+from jaxmem import MODELS, run_trials, training
 from jaxmem.ensemble import Arrays, init_trial, make_job, train_trial
 from jaxmem.keys import Purpose, root_key, trial_key
-from jaxmem.models import make_model
+from jaxmem.models import from_linen, make_model
 from jaxmem.recipes import RECIPES, Recipe
 from jaxmem.subsets import draw_subset
 
@@ -55,6 +56,44 @@ def test_poisoned_excluded_examples_leave_no_trace(tiny, batching, garbage):
     state, _ = train(job, poisoned(np.nonzero(mask)[0][:1]))
     differ = jax.tree.map(lambda a, b: not np.array_equal(a, b), clean, state)
     assert any(jax.tree.leaves(differ))
+
+
+class Normalised(nn.Module):
+    """A layer that mixes examples, and keeps running statistics as state."""
+
+    num_classes: int
+
+    @nn.compact
+    def __call__(self, images, weights):
+        x = images.reshape((images.shape[0], -1))
+        running = self.variable("batch_stats", "mean", jnp.zeros, x.shape[1:])
+        if weights is None:
+            mean = running.value
+        else:
+            mean = weights @ x / jnp.maximum(jnp.sum(weights), 1)
+            running.value = 0.9 * running.value + 0.1 * mean
+        return nn.Dense(self.num_classes)(x - mean[None])
+
+
+def test_own_model_with_state(tiny, tmp_path, monkeypatch):
+    monkeypatch.setitem(
+        MODELS, "own", lambda classes, hidden: from_linen(Normalised(classes))
+    )
+    arguments = {"model": "own", "epochs": 3, "batch_size": 16, "width": 2}
+    runs = [
+        run_trials(tiny, 8, tmp_path / batching, batching=batching, **arguments)
+        for batching in ("packed", "masked")
+    ]
+    assert [run.config["model"] for run in runs] == ["own", "own"]
+    assert all(run.trials.size == 8 for run in runs)
+
+    # The state is the model's own running mean, of its included examples alone.
+    recipe = Recipe(epochs=1, batch_size=SUBSET)
+    job = make_job(MODELS["own"](3, ()), recipe, "packed", 61, SUBSET)
+    state, mask = train(job, Arrays(*tiny.train[:2], *tiny.test[:2]))
+    expected = 0.1 * tiny.train.images[mask].reshape(SUBSET, -1).mean(axis=0) / 255
+    got = state.model_state["batch_stats"]["mean"]
+    np.testing.assert_allclose(got, expected, rtol=1e-5)
 
 
 def by_hand(job, arrays, trial):
