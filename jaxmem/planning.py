@@ -51,7 +51,7 @@ def _fastest(ensemble: Ensemble, probe: Job) -> tuple[int, float]:
     """
     best, best_timer = 1, _timer(ensemble, probe, 1)
     best_seconds = best_timer()
-    with progress("timing ensemble widths", 0, "widths") as bar:
+    with progress("timing ensemble widths:", None, "timed") as bar:
         while True:
             width = best * GROWTH
             bar.update()

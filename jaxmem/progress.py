@@ -2,17 +2,22 @@
 
 import sys
 
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 
-def progress(what: str, total: int, unit: str, done: int = 0) -> tqdm:
-    """A bar on standard error, off when that is not a terminal."""
+FORMAT = "{desc} {n_fmt}/{total_fmt}{unit} |{bar}| {elapsed}, {remaining} left{postfix}"
+
+
+def progress(what: str, total: int | None, unit: str, done: int = 0) -> tqdm:
+    """A bar on standard error, off where that is neither a terminal nor a notebook."""
+    watched = sys.stderr.isatty() or "ipykernel" in sys.modules
     return tqdm(
         desc=what,
         total=total,
         initial=done,
         unit=f" {unit}",
-        disable=not sys.stderr.isatty(),
+        disable=not watched,
+        bar_format=FORMAT if total else "{desc} {n_fmt}{unit}, {elapsed}",
         dynamic_ncols=True,
         leave=False,
     )

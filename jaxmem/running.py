@@ -174,11 +174,11 @@ def _train(
                     store.append(block, outcomes)
                     missing = missing[len(block) :]
                     accuracies += outcomes.test_accuracy.tolist()
-                    rate = bar.format_dict["rate"] or 0
+                    bar.update(len(block))
+                    rate = len(accuracies) / bar.format_dict["elapsed"]
                     bar.set_postfix_str(
                         f"{3600 * rate:,.0f} models/h, test {np.mean(accuracies):.2%}"
                     )
-                    bar.update(len(block))
             except jax.errors.JaxRuntimeError as error:
                 if not out_of_memory(error) or plan.width == 1:
                     raise
