@@ -4,7 +4,6 @@ import sys
 
 from tqdm.auto import tqdm
 
-
 FORMAT = "{desc} {n_fmt}/{total_fmt}{unit} |{bar}| {elapsed}, {remaining} left{postfix}"
 
 

@@ -33,7 +33,7 @@ class Pairs(NamedTuple):
     mem: np.ndarray  # float64 [P], memorization of tr_idx
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Run:
     """A workdir's finished trials, as they were when it was opened.
 

@@ -7,6 +7,7 @@ run = jaxmem.run_trials(data, trials=4000, workdir="runs/digits")
 import dataclasses
 import hashlib
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,7 @@ def default_workdir(config: dict[str, Any]) -> Path:
 
 def _prepare(workdir: Path, config: dict, data: Dataset, trials: int) -> trials_.TrialStore:
     """Make a new workdir's files, or check that an old one's are of this run."""
-    path = workdir / "config.json"
+    path, examples = workdir / "config.json", workdir / "examples.npz"
     if path.exists():
         stored = json.loads(path.read_text())
         differ = [
@@ -125,9 +126,11 @@ def _prepare(workdir: Path, config: dict, data: Dataset, trials: int) -> trials_
                 f"{workdir} holds another run: {', '.join(differ)} differ; give another "
                 "--workdir or the same flags"
             )
-    else:
-        try:
-            with trials_.replacing(workdir / "examples.npz") as partial:
+    try:
+        if not path.exists():
+            trials_.write_json(path, config)  # first: it makes the folder ours
+        if not examples.exists():
+            with trials_.replacing(examples) as partial:
                 np.savez(
                     partial,
                     tr_labels=data.train.labels,
@@ -135,9 +138,8 @@ def _prepare(workdir: Path, config: dict, data: Dataset, trials: int) -> trials_
                     tr_ids=data.train.ids,
                     tt_ids=data.test.ids,
                 )
-            trials_.write_json(path, config)
-        except OSError as error:
-            raise InputError(f"cannot write to {workdir}: {error.strerror}") from error
+    except OSError as error:
+        raise InputError(f"cannot write to {workdir}: {error.strerror}") from error
     return trials_.create_store(
         workdir, trials, data.train.labels.size, data.test.labels.size
     )
@@ -166,7 +168,7 @@ def _train(
     missing: list[int],
     trials: int,
 ) -> None:
-    accuracies: list[float] = []
+    start, accuracies = time.perf_counter(), []
     with progress("training", trials, "trials", trials - len(missing)) as bar:
         while missing:
             try:
@@ -175,7 +177,7 @@ def _train(
                     missing = missing[len(block) :]
                     accuracies += outcomes.test_accuracy.tolist()
                     bar.update(len(block))
-                    rate = len(accuracies) / bar.format_dict["elapsed"]
+                    rate = len(accuracies) / (time.perf_counter() - start)
                     bar.set_postfix_str(
                         f"{3600 * rate:,.0f} models/h, test {np.mean(accuracies):.2%}"
                     )

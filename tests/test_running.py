@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -255,3 +256,14 @@ def test_arrays_are_zarr_v3(tiny, tiny_recipe, tmp_path):
         if folder.is_dir():
             assert json.loads((folder / "zarr.json").read_text())["zarr_format"] == 3
     assert os.listdir(tmp_path / "trials.zarr" / "included" / "c") == ["0"]
+
+
+def test_killed_at_the_very_start(tiny, tiny_recipe, tmp_path):
+    """Whatever of its files a run had written when it was killed, it starts again."""
+    whole = jaxmem.run_trials(tiny, 4, tmp_path / "a", **tiny_recipe)
+    for name in ("examples.npz", "plan.json", "trials.zarr"):
+        target = tmp_path / "a" / name
+        shutil.rmtree(target) if target.is_dir() else target.unlink()
+        (tmp_path / "a" / ".1234-config.json").write_text("{")  # of a killed writer
+        assert_same(whole, jaxmem.run_trials(tiny, 4, tmp_path / "b", **tiny_recipe))
+        assert_same(whole, jaxmem.run_trials(tiny, 4, tmp_path / "a", **tiny_recipe))
