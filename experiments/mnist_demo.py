@@ -1,7 +1,7 @@
 """The authors' MNIST demo, as many trials as the time allows, and what they show.
 
     python experiments/mnist_demo.py --data-dir=../shared/tfds --minutes=60    # a CPU
-    python experiments/mnist_demo.py --data-dir=tfds --trials=4000             # an H200
+    python experiments/mnist_demo.py --dataset=mnist.npz --trials=4000         # an H200
 
 Feldman & Zhang's release trains 2,000 MLPs 784-512-256-10 (10 epochs of a 42,000-example
 subset, batch 128, SGD 0.1, momentum 0.9) one after another "in a few hours" on one GPU.
@@ -91,12 +91,17 @@ def floors() -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--dataset", default="mnist", help="or a file mnist.npz")
     parser.add_argument("--data-dir", help="where TFDS keeps MNIST")
     parser.add_argument("--trials", type=int, default=4000)
     parser.add_argument("--minutes", type=float, help="stop after so long")
     parser.add_argument("--workdir", default="runs/mnist-demo")
     args = parser.parse_args()
-    arguments = ["--dataset=mnist", f"--trials={args.trials}", f"--workdir={args.workdir}"]
+    arguments = [
+        f"--dataset={args.dataset}",
+        f"--trials={args.trials}",
+        f"--workdir={args.workdir}",
+    ]
     arguments += [f"--data-dir={args.data_dir}"] if args.data_dir else []
     try:
         before = jaxmem.open_run(args.workdir).trials.size
@@ -134,7 +139,7 @@ def main() -> None:
         "halves": halves(run),
     }
     path = save(f"mnist_demo_{jax.default_backend()}", numbers)
-    data = jaxmem.load_dataset("mnist", args.data_dir)
+    data = jaxmem.load_dataset(args.dataset, args.data_dir)
     figures.save_all(run, data, pairs, mem_threshold=0.25)
     for picture in run.workdir.glob("*.png"):
         shutil.copy(picture, RESULTS / f"{path.stem}_{picture.name}")

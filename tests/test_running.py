@@ -260,10 +260,16 @@ def test_arrays_are_zarr_v3(tiny, tiny_recipe, tmp_path):
 
 def test_killed_at_the_very_start(tiny, tiny_recipe, tmp_path):
     """Whatever of its files a run had written when it was killed, it starts again."""
-    whole = jaxmem.run_trials(tiny, 4, tmp_path / "a", **tiny_recipe)
-    for name in ("examples.npz", "plan.json", "trials.zarr"):
-        target = tmp_path / "a" / name
-        shutil.rmtree(target) if target.is_dir() else target.unlink()
-        (tmp_path / "a" / ".1234-config.json").write_text("{")  # of a killed writer
-        assert_same(whole, jaxmem.run_trials(tiny, 4, tmp_path / "b", **tiny_recipe))
-        assert_same(whole, jaxmem.run_trials(tiny, 4, tmp_path / "a", **tiny_recipe))
+    whole = jaxmem.run_trials(tiny, 4, tmp_path / "whole", **tiny_recipe)
+    killed = tmp_path / "killed"
+    for lost in (
+        (),
+        ("plan.json", "trials.zarr"),
+        ("examples.npz", "plan.json", "trials.zarr"),
+    ):
+        jaxmem.run_trials(tiny, 4, killed, **tiny_recipe)
+        for name in lost:
+            target = killed / name
+            shutil.rmtree(target) if target.is_dir() else target.unlink()
+        (killed / ".1234-config.json").write_text("{")  # of a killed writer
+        assert_same(whole, jaxmem.run_trials(tiny, 4, killed, **tiny_recipe))
