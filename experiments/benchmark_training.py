@@ -8,7 +8,8 @@ included examples a second, all interleaved in one run, since machines are noisy
 jaxmem  `Ensemble.program`, at the width that `make_plan` chooses
 host    the same step, jitted, called from a Python loop over batches
 scan    the same training of one model after another in one `lax.map`, one device
-torch   PyTorch, one model after another (pip install torch==2.13.0; left out if absent)
+torch   PyTorch, one model after another, with one thread or all, whichever is faster (pip
+        install torch==2.13.0; left out if absent)
 
 Each ratio is the median over turns of jaxmem's rate over the other's in the same turn. The
 fraction of the peak compares multiply-adds of the layers alone (no gradient for the input)
@@ -18,6 +19,7 @@ minutes on two cores; writes experiments/results/benchmark_training_<device>.jso
 
 import argparse
 import itertools
+import os
 import statistics
 import time
 
@@ -133,7 +135,7 @@ def torch_way(ensemble, models: int):
     labels = torch.tensor(np.asarray(data.train_labels), dtype=torch.long)
     widths = [images.shape[1], *recipe.hidden, 10]
 
-    def run():
+    def run(models=models):
         for _ in range(models):
             layers = []
             for a, b in itertools.pairwise(widths):
@@ -152,6 +154,12 @@ def torch_way(ensemble, models: int):
                     if recipe.schedule == "linear":
                         decay.step()
 
+    timed = {}
+    for threads in (1, os.cpu_count()):
+        torch.set_num_threads(threads)
+        timed[threads] = min(seconds(lambda: run(1)) for _ in range(2))
+    torch.set_num_threads(min(timed, key=timed.get))
+    print(f"PyTorch: {torch.get_num_threads()} threads of {sorted(timed)}")
     return models, run
 
 

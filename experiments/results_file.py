@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -22,7 +23,7 @@ def device() -> str:
         kind = next(
             (n.split(": ")[1] for n in names if "model name" in n), platform.machine()
         )
-        return f"{len(devices)} cores of {kind}"
+        return f"{os.cpu_count()} cores of {kind}"
     return f"{len(devices)} x {kind}"
 
 
