@@ -18,7 +18,7 @@ from jaxmem.data.dataset import Dataset, Examples, make_dataset
 from jaxmem.errors import InputError
 from jaxmem.progress import progress
 
-INSTALL_HINT = "install TensorFlow for that: pip install 'jaxmem[tfds]'"
+INSTALL_HINT = "install TensorFlow for that: pip install tensorflow"
 READ_ROWS = 1000  # rows decoded at a time
 
 
