@@ -262,7 +262,7 @@ def _layout(run: Run) -> str:
     plan = plans.get(hardware())
     if plan is None:
         return "trained elsewhere"
-    return f"{plan['width']} models side by side on each of {hardware()}"
+    return f"width {plan['width']} on each of {hardware()}"
 
 
 if __name__ == "__main__":
