@@ -9,6 +9,7 @@ from jaxmem.data import Dataset
 from jaxmem.results import Pairs, Run
 from jaxmem.trials import replacing
 
+CLASSES = 10  # rows of that figure
 LEVELS = 3  # examples of each class at low, middle and high mem (Figure 1)
 ROWS = 8  # memorized examples shown with whom they influence (Figure 4)
 INFLUENCED = 4  # test examples in each of those rows
@@ -48,8 +49,8 @@ def histogram(mem: np.ndarray, threshold: float) -> Figure:
 
 
 def examples(mem: np.ndarray, data: Dataset) -> Figure:
-    """Of each class, training examples at low, middle and high mem (Figure 1)."""
-    classes = min(data.num_classes, 10)
+    """Of the first CLASSES classes, examples at low, middle and high mem (Figure 1)."""
+    classes = min(data.num_classes, CLASSES)
     groups = ("low", "middle", "high")
     figure = Figure(figsize=(1.0 * LEVELS * len(groups) + 1, 1.15 * classes))
     axes = figure.subplots(classes, LEVELS * len(groups), squeeze=False)
