@@ -29,7 +29,7 @@ from jaxmem.ensemble import (
 )
 from jaxmem.errors import InputError
 from jaxmem.keys import root_key
-from jaxmem.models import make_model
+from jaxmem.models import count_parameters, make_model
 from jaxmem.planning import make_plan
 from jaxmem.progress import progress
 from jaxmem.recipes import recipe_for
@@ -73,9 +73,8 @@ def run_trials(
     chosen = recipe_for(data.name, model, **recipe)
     n = data.train.labels.size
     m = subset_size(n, subset_fraction)
-    job = make_job(
-        make_model(model, data.num_classes, chosen.hidden), chosen, batching, n, m
-    )
+    architecture = make_model(model, data.num_classes, chosen.hidden)
+    job = make_job(architecture, chosen, batching, n, m)
     root = root_key(seed)
     config = {
         "format": trials_.FORMAT,
@@ -84,6 +83,8 @@ def run_trials(
         "data": data.fingerprint,
         "num_classes": data.num_classes,
         "model": model,
+        # So that another architecture under the same name does not pass for it.
+        "parameters": count_parameters(architecture, data.train.images),
         "subset_fraction": subset_fraction,
         "seed": seed,
         "batching": batching,

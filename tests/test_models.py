@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jaxmem import MODELS, InputError
-from jaxmem.models import make_model
+from jaxmem.models import count_parameters, make_model
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -33,6 +33,8 @@ def test_mlp_has_the_parameters_of_the_demo():
     params, _ = model.init(jax.random.key(0), np.zeros((28, 28, 1), np.float32))
     sizes = sorted(leaf.shape for leaf in jax.tree.leaves(params))
     assert sizes == [(10,), (256,), (256, 10), (512,), (512, 256), (784, 512)]
+    images = np.zeros((3, 28, 28, 1), np.uint8)
+    assert count_parameters(model, images) == 784 * 512 + 512 * 256 + 256 * 10 + 778
 
 
 def test_unknown_model_names_the_known_ones():

@@ -128,6 +128,20 @@ def test_other_data_are_refused(tiny, tiny_recipe, tmp_path):
     assert jaxmem.run_trials(renamed, 4, tmp_path, **tiny_recipe).trials.size == 4
 
 
+def test_another_architecture_of_the_same_name_is_refused(
+    tiny, tiny_recipe, tmp_path, monkeypatch
+):
+    def named_own(width):
+        mlp = jaxmem.MODELS["mlp"]
+        monkeypatch.setitem(jaxmem.MODELS, "own", lambda classes, _: mlp(classes, (width,)))
+
+    named_own(5)
+    jaxmem.run_trials(tiny, 4, tmp_path, model="own", **tiny_recipe)
+    named_own(6)
+    with pytest.raises(InputError, match=r"parameters \(103 there, 123 here\)"):
+        jaxmem.run_trials(tiny, 4, tmp_path, model="own", **tiny_recipe)
+
+
 def test_foreign_folder_is_refused(tiny, tiny_recipe, tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(InputError, match="holds other files"):

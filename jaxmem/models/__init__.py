@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from jaxmem.errors import InputError
-from jaxmem.models.contract import Model, from_linen
+from jaxmem.models.contract import Model, count_parameters, from_linen
 from jaxmem.models.mlp import mlp
 
 # name -> factory(num_classes, hidden). Add your own: MODELS["mine"] = my_factory.
@@ -17,4 +17,4 @@ def make_model(name: str, num_classes: int, hidden: tuple[int, ...]) -> Model:
     return MODELS[name](num_classes, hidden)
 
 
-__all__ = ["MODELS", "Model", "from_linen", "make_model"]
+__all__ = ["MODELS", "Model", "count_parameters", "from_linen", "make_model"]

@@ -1,10 +1,12 @@
 """What jaxmem asks of an architecture: two pure functions for ONE model."""
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 PyTree = Any
 
@@ -22,6 +24,13 @@ class Model(NamedTuple):
 
     init: Callable[[jax.Array, jax.Array], tuple[PyTree, PyTree]]
     apply: Callable[[PyTree, PyTree, jax.Array, jax.Array | None], tuple[jax.Array, PyTree]]
+
+
+def count_parameters(model: Model, images) -> int:
+    """How many numbers the optimiser changes, for images like images [R, H, W, C]."""
+    image = jax.ShapeDtypeStruct(images.shape[1:], jnp.float32)
+    params, _ = jax.eval_shape(model.init, jax.random.key(0), image)
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
 
 
 def from_linen(module: nn.Module) -> Model:
