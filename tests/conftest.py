@@ -12,7 +12,6 @@ import jaxmem
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
-jax.config.update("jax_numpy_dtype_promotion", "standard")
 
 SHARED = Path(__file__).parents[1].parent / "shared"
 
