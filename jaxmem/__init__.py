@@ -2,7 +2,8 @@
 
 from jaxmem.data import Dataset, load_dataset, make_dataset
 from jaxmem.errors import InputError
-from jaxmem.models import MODELS, Model, from_linen
+from jaxmem.models import MODELS, Model, Spec, from_linen
+from jaxmem.predicting import predict_trials
 from jaxmem.recipes import RECIPES, Recipe
 from jaxmem.results import Pairs, Run, open_run
 from jaxmem.running import run_trials
@@ -17,10 +18,12 @@ __all__ = [
     "Pairs",
     "Recipe",
     "Run",
+    "Spec",
     "__version__",
     "from_linen",
     "load_dataset",
     "make_dataset",
     "open_run",
+    "predict_trials",
     "run_trials",
 ]

@@ -1,15 +1,15 @@
 """MANY models: `vmap` over trials, `shard_map` over devices; the one place with a mesh.
 
-A block is one call of one compiled program: on each device, `rounds` times one after
-another, `width` models side by side are drawn, trained and evaluated. Parameters are
-initialised outside `shard_map` and enter it sharded over trials: inside, zero biases would
-be typed as replicated and their gradients summed over devices.
+A block is `rounds` times one after another, on each device, `width` models side by side. It
+passes through three compiled programs: init, advance by some epochs, evaluate. Parameters
+are initialised outside `shard_map` and enter it sharded over trials: inside, zero biases
+would be typed as replicated and their gradients summed over devices.
 """
 
 import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -18,11 +18,13 @@ import optax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxmem import subsets, training
+from jaxmem.augmentation import draw_views
 from jaxmem.batches import Batching, epoch_batches, steps_per_epoch
 from jaxmem.data import Dataset
 from jaxmem.errors import InputError
 from jaxmem.keys import Purpose, trial_key
 from jaxmem.models import Model
+from jaxmem.models.contract import PyTree
 from jaxmem.recipes import Recipe
 from jaxmem.training import TrainState
 
@@ -90,37 +92,53 @@ def init_trial(job: Job, data: Arrays, root: jax.Array, trial: jax.Array) -> Tra
     return training.init(job.model, _optimizer(job), key, data.train_images)
 
 
-def train_trial(
-    job: Job, data: Arrays, root: jax.Array, trial: jax.Array, state: TrainState
-) -> tuple[TrainState, jax.Array]:
-    """Train ONE trial; returns its final state and inclusion mask, bool [N]."""
+def advance_trial(
+    job: Job,
+    data: Arrays,
+    root: jax.Array,
+    trial: jax.Array,
+    state: TrainState,
+    first: jax.Array,
+    last: jax.Array,
+) -> TrainState:
+    """Train ONE trial for the epochs first … last - 1."""
     n = data.train_labels.size
     subset = subsets.draw_subset(root, trial, n, job.subset_size)
     mask = subsets.inclusion_mask(subset, n)
+    recipe = job.recipe
 
     def batches_of(epoch):
-        size = job.recipe.batch_size
-        batches = epoch_batches(job.batching, root, trial, epoch, subset, mask, size)
-        return jax.tree.map(lambda a: a[: job.steps], batches)
+        batches = epoch_batches(
+            job.batching, root, trial, epoch, subset, mask, recipe.batch_size
+        )
+        views = None
+        if recipe.crop or recipe.mirror:
+            shape = batches.index.shape
+            views = draw_views(
+                job.batching, root, trial, epoch, shape, recipe.crop, recipe.mirror
+            )
+        return jax.tree.map(lambda a: a[: job.steps], (batches, views))
 
-    state = training.fit(
+    return training.fit(
         job.model,
         _optimizer(job),
-        job.recipe.label_smoothing,
+        recipe,
         state,
         data.train_images,
         data.train_labels,
         batches_of,
-        job.recipe.epochs,
+        first,
+        last,
     )
-    return state, mask
 
 
-def run_trial(
+def evaluate_trial(
     job: Job, data: Arrays, root: jax.Array, trial: jax.Array, state: TrainState
 ) -> Outcomes:
-    """Train and evaluate ONE trial."""
-    state, mask = train_trial(job, data, root, trial, state)
+    """What ONE trained trial says of all examples."""
+    n = data.train_labels.size
+    subset = subsets.draw_subset(root, trial, n, job.subset_size)
+    mask = subsets.inclusion_mask(subset, n)
     train = training.predict(job.model, state, data.train_images, data.train_labels)
     test = training.predict(job.model, state, data.test_images, data.test_labels)
     loss = jnp.sum(train.loss, where=mask) / job.subset_size
@@ -136,36 +154,92 @@ def run_trial(
 
 
 def _optimizer(job: Job) -> optax.GradientTransformation:
-    return training.make_optimizer(job.recipe, job.recipe.epochs * job.steps)
+    return training.make_optimizer(job.recipe, job.steps)
 
 
-def over_trials(one: Callable, job: Job, mesh: Mesh, width: int) -> Callable:
-    """Lift one(job, data, root, trial, state) to a compiled f(data, root, trials [M]).
+class Programs(NamedTuple):
+    """Compiled for M trials at a time; every state and outcome has a leading M.
 
-    M is a multiple of the mesh's devices times width. Every output gains a leading M.
+    M is a multiple of the devices times the width. Calls return before they are computed.
     """
 
-    def local(data, root, trials, states):
-        def each(args):
-            return one(job, data, root, *args)
+    init: Callable[[jax.Array], TrainState]  # (trials)
+    advance: Callable[..., TrainState]  # (trials, states, first, last); states are consumed
+    evaluate: Callable[[jax.Array, TrainState], Outcomes]  # (trials, states)
 
-        # One model alone is faster than a vmap of width 1: its products have no batch axis.
-        return jax.lax.map(each, (trials, states), batch_size=width if width > 1 else None)
+
+def over_trials(job: Job, mesh: Mesh, width: int) -> Programs:
+    """Lift the functions of ONE trial; each takes (data, root) first."""
+
+    def lift(one, *bounds_specs):
+        def local(data, root, trials, states, *bounds):
+            def each(args):
+                return one(job, data, root, *args, *bounds)
+
+            # One model alone is faster than a vmap of width 1: its products have no batch
+            # axis.
+            batch_size = width if width > 1 else None
+            return jax.lax.map(each, (trials, states), batch_size=batch_size)
+
+        return jax.shard_map(
+            local,
+            mesh=mesh,
+            in_specs=(everywhere, everywhere, many, many, *bounds_specs),
+            out_specs=many,
+            # Devices share nothing and no gradient crosses shard_map; custom rules (the
+            # convolution's) cannot follow its types of what varies over devices.
+            check_vma=False,
+        )
+
+    def init(data, root, trials):
+        return jax.vmap(functools.partial(init_trial, job, data, root))(trials)
 
     many, everywhere = PartitionSpec(AXIS), PartitionSpec()
-    sharded = jax.shard_map(
-        local,
-        mesh=mesh,
-        in_specs=(everywhere, everywhere, many, many),
-        out_specs=many,
+    return Programs(
+        jax.jit(init, out_shardings=NamedSharding(mesh, many)),
+        jax.jit(lift(advance_trial, everywhere, everywhere), donate_argnums=3),
+        jax.jit(lift(evaluate_trial)),
     )
 
-    @jax.jit
-    def program(data, root, trials):
-        states = jax.vmap(functools.partial(init_trial, job, data, root))(trials)
-        return sharded(data, root, trials, states)
 
-    return program
+def predict_models(
+    model: Model, mesh: Mesh, images: jax.Array, labels: jax.Array
+) -> Callable[[PyTree, PyTree], jax.Array]:
+    """f(params, model_state) with a leading M -> bool [M, R], right on images [R, H, W, C].
+
+    The models are shared out among the mesh's devices.
+    """
+
+    def local(images, labels, params, model_state):
+        def one(state):
+            return training.predict(model, TrainState(*state, None), images, labels).correct
+
+        return jax.lax.map(one, (params, model_state))
+
+    many, everywhere = PartitionSpec(AXIS), PartitionSpec()
+    program = jax.jit(
+        jax.shard_map(
+            local,
+            mesh=mesh,
+            in_specs=(everywhere, everywhere, many, many),
+            out_specs=many,
+            check_vma=False,
+        )
+    )
+    images, labels = jax.device_put((images, labels), NamedSharding(mesh, everywhere))
+
+    def call(params, model_state):
+        count = len(jax.tree.leaves(params)[0])
+        fill = -count % mesh.size
+
+        def filled(a):
+            return np.concatenate([a, np.repeat(a[-1:], fill, axis=0)])
+
+        states = jax.tree.map(filled, (params, model_state))
+        states = jax.device_put(states, NamedSharding(mesh, many))
+        return program(images, labels, *states)[:count]
+
+    return call
 
 
 def use_all_cores() -> None:
@@ -202,53 +276,99 @@ class Ensemble(NamedTuple):
     data: Arrays
     root: jax.Array
 
-    def program(
-        self, width: int, one: Callable = run_trial, job: Job | None = None
-    ) -> Callable[[Sequence[int]], Outcomes]:
-        """f(trials) → Outcomes on the devices, returned before they are computed."""
-        compiled = over_trials(one, job or self.job, self.mesh, width)
-        by_trial = NamedSharding(self.mesh, PartitionSpec(AXIS))
+    def programs(self, width: int, job: Job | None = None) -> Programs:
+        """The compiled programs, with data and root key filled in."""
+        lifted = over_trials(job or self.job, self.mesh, width)
+        return Programs(*(functools.partial(f, self.data, self.root) for f in lifted))
 
-        def call(trials):
-            placed = jax.device_put(np.asarray(trials, np.int32), by_trial)
-            return compiled(self.data, self.root, placed)
+    def place(self, values: PyTree) -> PyTree:
+        """Arrays with a leading axis of trials, spread over the devices."""
+        return jax.device_put(values, NamedSharding(self.mesh, PartitionSpec(AXIS)))
 
-        return call
+
+def make_mesh() -> Mesh:
+    """All local devices."""
+    devices = jax.local_devices()
+    return jax.make_mesh((len(devices),), (AXIS,), (AxisType.Auto,), devices=devices)
 
 
 def make_ensemble(job: Job, data: Dataset, root: jax.Array) -> Ensemble:
     """Place the data on all local devices, as one mesh."""
-    devices = jax.local_devices()
-    mesh = jax.make_mesh((len(devices),), (AXIS,), (AxisType.Auto,), devices=devices)
+    mesh = make_mesh()
     arrays = Arrays(*data.train[:2], *data.test[:2])
     everywhere = NamedSharding(mesh, PartitionSpec())
     return Ensemble(job, mesh, *jax.device_put((arrays, root), everywhere))
 
 
-def run_blocks(
-    ensemble: Ensemble, plan: Plan, trials: Sequence[int]
-) -> Iterator[tuple[list[int], Outcomes]]:
-    """Run the trials block by block; yields (their numbers, their Outcomes in NumPy).
+class Block(NamedTuple):
+    """Some finished trials."""
 
-    While one block is being used, the next is already being computed.
+    trials: list[int]
+    outcomes: Outcomes  # in NumPy
+    states: TrainState  # on the devices, as many as were trained: at least as many
+
+
+class InFlight(Protocol):
+    """Where a block in training is kept, so that a crash loses only some epochs."""
+
+    def load(self, trials: np.ndarray, like: TrainState) -> tuple[int, TrainState] | None:
+        """(epochs done, states) of these very trials, or None."""
+
+    def epoch_done(self, trials: np.ndarray, epoch: int, states: TrainState) -> None:
+        """Called after each epoch with how many are done; keeps what it finds time for."""
+
+
+def run_blocks(
+    ensemble: Ensemble,
+    plan: Plan,
+    trials: Sequence[int],
+    in_flight: InFlight | None = None,
+) -> Iterator[Block]:
+    """Run the trials block by block.
+
+    While one block is being used, the next is already being computed. With in_flight,
+    blocks of one round are trained epoch by epoch, and can be taken up where they were.
     """
-    program = ensemble.program(plan.width)
+    programs = ensemble.programs(plan.width)
     side_by_side = plan.devices * plan.width
     size = side_by_side * min(plan.rounds, -(-len(trials) // side_by_side))
     pending = None
     for start in range(0, len(trials), size):
         block = list(trials[start : start + size])
         # The last block is filled up, so that nothing compiles twice; the rest is cut off.
-        dispatched = program(block + [block[-1]] * (size - len(block)))
+        numbers = np.array(block + [block[-1]] * (size - len(block)), np.int32)
+        placed = ensemble.place(numbers)
+        if in_flight is None or plan.rounds > 1:
+            states = programs.init(placed)
+            states = programs.advance(placed, states, 0, ensemble.job.recipe.epochs)
+        else:
+            states = _by_epoch(ensemble, programs, numbers, in_flight)
+        dispatched = Block(block, programs.evaluate(placed, states), states)
         if pending is not None:
-            yield _fetch(*pending)
-        pending = block, dispatched
+            yield _fetch(pending)
+        pending = dispatched
     if pending is not None:
-        yield _fetch(*pending)
+        yield _fetch(pending)
 
 
-def _fetch(block: list[int], outcomes: Outcomes) -> tuple[list[int], Outcomes]:
-    return block, jax.tree.map(lambda a: np.asarray(a)[: len(block)], outcomes)
+def _by_epoch(
+    ensemble: Ensemble, programs: Programs, numbers: np.ndarray, in_flight: InFlight
+) -> TrainState:
+    placed = ensemble.place(numbers)
+    like = jax.eval_shape(programs.init, placed)
+    kept = in_flight.load(numbers, like)
+    done, states = kept if kept else (0, programs.init(placed))
+    states = ensemble.place(states)
+    for epoch in range(done, ensemble.job.recipe.epochs):
+        states = programs.advance(placed, states, epoch, epoch + 1)
+        jax.block_until_ready(states)
+        in_flight.epoch_done(numbers, epoch + 1, states)
+    return states
+
+
+def _fetch(block: Block) -> Block:
+    outcomes = jax.tree.map(lambda a: np.asarray(a)[: len(block.trials)], block.outcomes)
+    return block._replace(outcomes=outcomes)
 
 
 def out_of_memory(error: Exception) -> bool:

@@ -18,6 +18,8 @@ class Purpose(enum.IntEnum):
     INIT = 1  # a trial's initial parameters
     SHUFFLE = 2  # a trial's own order of its examples, per epoch (packed batching)
     SHARED_SHUFFLE = 3  # the order that all trials share, per epoch (masked batching)
+    AUGMENTATION = 4  # a trial's own crops and mirror images, per epoch (packed batching)
+    SHARED_AUGMENTATION = 5  # those that all trials share, per epoch (masked batching)
 
 
 def root_key(seed: int) -> jax.Array:

@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable
 
 import jax
+import numpy as np
 
-from jaxmem.ensemble import Ensemble, Job, Plan, out_of_memory, train_trial
+from jaxmem.ensemble import Ensemble, Job, Plan, out_of_memory
 from jaxmem.progress import progress
 
 GROWTH = 4  # from one width to the next
@@ -71,19 +72,20 @@ def _fastest(ensemble: Ensemble, probe: Job) -> tuple[int, float]:
 
 def _timer(ensemble: Ensemble, probe: Job, width: int) -> Callable[[], float]:
     """Compile for this width; each call then returns seconds a model."""
+    programs = ensemble.programs(width, probe)
+    trials = ensemble.place(np.arange(ensemble.mesh.size * width, dtype=np.int32))
 
-    def train_only(*args):
-        return train_trial(*args)[0].params
+    def train() -> None:
+        states = programs.advance(trials, programs.init(trials), 0, probe.recipe.epochs)
+        jax.block_until_ready(states)
 
-    program = ensemble.program(width, train_only, probe)
-    trials = range(ensemble.mesh.size * width)
-    jax.block_until_ready(program(trials))
+    train()
 
     def seconds_per_model() -> float:
         start, calls = time.perf_counter(), 0
         while calls == 0 or time.perf_counter() - start < PROBE_SECONDS:
-            jax.block_until_ready(program(trials))
+            train()
             calls += 1
-        return (time.perf_counter() - start) / (calls * len(trials))
+        return (time.perf_counter() - start) / (calls * trials.size)
 
     return seconds_per_model

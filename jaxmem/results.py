@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 from jaxmem import trials as trials_
+from jaxmem.data import Examples
 from jaxmem.errors import InputError
 from jaxmem.estimators import influence_counts, memorization_counts, rate_difference
 from jaxmem.progress import progress
@@ -50,6 +51,20 @@ class Run:
     tr_ids: np.ndarray  # str [N]
     tt_ids: np.ndarray  # str [E]
     _store: trials_.TrialStore
+    _other_test: np.ndarray | None = None  # bool [T, E] of `with_test`
+
+    def with_test(self, trials: np.ndarray, test: Examples, correct: np.ndarray) -> "Run":
+        """The same trials (some of them, int [T']) on another test set of E' examples.
+
+        correct: bool [T', E'], which of its examples each trial gets right.
+        """
+        return dataclasses.replace(
+            self,
+            trials=trials,
+            tt_labels=test.labels,
+            tt_ids=test.ids,
+            _other_test=correct,
+        )
 
     @functools.cached_property
     def included(self) -> np.ndarray:
@@ -64,6 +79,8 @@ class Run:
     @functools.cached_property
     def test_correct(self) -> np.ndarray:
         """Which test examples each trial gets right: bool [T, E]."""
+        if self._other_test is not None:
+            return self._other_test
         return self._bits("test_correct", self.tt_labels.size)
 
     @property
@@ -74,6 +91,8 @@ class Run:
     @property
     def test_accuracy(self) -> np.ndarray:
         """Test accuracy of each trial: float32 [T]."""
+        if self._other_test is not None:
+            return self._other_test.mean(axis=1, dtype=np.float32)
         return self._store.read("test_accuracy", self.trials)
 
     @property

@@ -23,7 +23,7 @@ from jaxmem.data import Dataset, count_duplicates, load_dataset
 from jaxmem.ensemble import hardware, use_all_cores
 from jaxmem.errors import InputError
 from jaxmem.models import MODELS
-from jaxmem.recipes import RECIPES, SCHEDULES, Recipe
+from jaxmem.recipes import CHOICES, RECIPES, Recipe
 from jaxmem.results import Pairs, Run
 from jaxmem.running import run_trials
 
@@ -46,10 +46,16 @@ def _recipe_default(field: str) -> str:
         return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
     general = show(Recipe())
+    models: dict[tuple[str, str], list[str]] = {}  # of a value on a dataset
+    for (dataset, model), recipe in RECIPES.items():
+        if show(recipe) != general:
+            models.setdefault((show(recipe), dataset), []).append(model)
+    datasets: dict[tuple[str, str], list[str]] = {}  # of a value for some models
+    for (value, dataset), names in models.items():
+        datasets.setdefault((value, ", ".join(names)), []).append(dataset)
     own = [
-        f"; {show(recipe)} for {model} on {dataset}"
-        for (dataset, model), recipe in RECIPES.items()
-        if show(recipe) != general
+        f"; {value} for {names} on {', '.join(where)}"
+        for (value, names), where in datasets.items()
     ]
     return f"(default: {general}{''.join(own)})"
 
@@ -105,6 +111,13 @@ def make_parser() -> argparse.ArgumentParser:
         help="models trained side by side on one device; auto times a few (default: auto)",
     )
 
+    add(
+        "--keep-models",
+        action="store_true",
+        help="keep every model, so that `python -m jaxmem.predict WORKDIR` can run them on "
+        "other test sets",
+    )
+
     training = parser.add_argument_group("training")
     training.add_argument(
         "--model",
@@ -114,19 +127,32 @@ def make_parser() -> argparse.ArgumentParser:
     helps = {
         "epochs": "passes over the subset",
         "batch_size": "examples a step",
-        "learning_rate": "of SGD, at its peak",
+        "optimizer": "SGD with plain or with Nesterov's momentum",
+        "learning_rate": "at its peak",
         "momentum": "of SGD",
         "schedule": "of the learning rate; linear: down to 0",
+        "warmup": "epochs in which the learning rate rises from 0",
+        "weight_decay": "L2 of the kernels in the gradient",
         "label_smoothing": "share of the target spread over all classes",
+        "crop": "pixels of zeros around an image before a random crop; 0: none",
+        "mirror": "exchange left and right at random",
+        "precision": "of products and activations; parameters, statistics and loss are "
+        "float32",
         "hidden": "widths of the hidden layers, as in 512,256",
     }
     for field in dataclasses.fields(Recipe):
+        flag = f"--{field.name.replace('_', '-')}"
+        text = f"{helps[field.name]} {_recipe_default(field.name)}"
         kind = type(field.default)
+        if kind is bool:
+            action = argparse.BooleanOptionalAction
+            training.add_argument(flag, action=action, default=None, help=text)
+            continue
         training.add_argument(
-            f"--{field.name.replace('_', '-')}",
+            flag,
             type=_widths if kind is tuple else kind,
-            choices=SCHEDULES if field.name == "schedule" else None,
-            help=f"{helps[field.name]} {_recipe_default(field.name)}",
+            choices=CHOICES.get(field.name),
+            help=text,
         )
 
     estimates = parser.add_argument_group("estimates")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxmem import trials as trials_
@@ -28,8 +29,9 @@ from jaxmem.ensemble import (
     use_all_cores,
 )
 from jaxmem.errors import InputError
+from jaxmem.kept import KeptModels, TrainingOnDisk
 from jaxmem.keys import root_key
-from jaxmem.models import count_parameters, make_model
+from jaxmem.models import Spec, count_parameters, make_model
 from jaxmem.planning import make_plan
 from jaxmem.progress import progress
 from jaxmem.recipes import recipe_for
@@ -51,6 +53,7 @@ def run_trials(
     seed: int = 0,
     batching: Batching = "packed",
     width: int | None = None,
+    keep_models: bool = False,
     **recipe,
 ) -> Run:
     """Train the trials that the workdir lacks, and open it.
@@ -58,6 +61,7 @@ def run_trials(
     workdir: default runs/<dataset>-<model>-<hash of the configuration>. A workdir with
       fewer trials of the same configuration is topped up.
     width: models trained side by side on one device; None times a few, keeps the best.
+    keep_models: keep the final models of the trials trained now, for `jaxmem.predict`.
     recipe: fields of `jaxmem.Recipe` that differ from the (dataset, model)'s own.
 
     Raises InputError, with nothing written, for arguments out of range and for a workdir
@@ -73,7 +77,9 @@ def run_trials(
     chosen = recipe_for(data.name, model, **recipe)
     n = data.train.labels.size
     m = subset_size(n, subset_fraction)
-    architecture = make_model(model, data.num_classes, chosen.hidden)
+    architecture = make_model(
+        model, Spec(data.num_classes, chosen.hidden, jnp.dtype(chosen.precision))
+    )
     job = make_job(architecture, chosen, batching, n, m)
     root = root_key(seed)
     config = {
@@ -82,6 +88,7 @@ def run_trials(
         "dataset": data.name,
         "data": data.fingerprint,
         "num_classes": data.num_classes,
+        "image_shape": list(data.train.images.shape[1:]),
         "model": model,
         # So that another architecture under the same name does not pass for it.
         "parameters": count_parameters(architecture, data.train.images),
@@ -98,7 +105,10 @@ def run_trials(
         if missing:
             ensemble = make_ensemble(job, data, root)
             plan = _plan(workdir, ensemble, width)
-            _train(ensemble, plan, store, missing, trials)
+            kept = KeptModels(workdir) if keep_models else None
+            in_flight = TrainingOnDisk(workdir)
+            _train(ensemble, plan, store, missing, trials, kept, in_flight)
+            in_flight.remove()
     return open_run(workdir)
 
 
@@ -168,16 +178,21 @@ def _train(
     store: trials_.TrialStore,
     missing: list[int],
     trials: int,
+    kept: KeptModels | None,
+    in_flight: TrainingOnDisk,
 ) -> None:
     start, accuracies = time.perf_counter(), []
     with progress("training", trials, "trials", trials - len(missing)) as bar:
         while missing:
             try:
-                for block, outcomes in run_blocks(ensemble, plan, missing):
-                    store.append(block, outcomes)
-                    missing = missing[len(block) :]
-                    accuracies += outcomes.test_accuracy.tolist()
-                    bar.update(len(block))
+                for block in run_blocks(ensemble, plan, missing, in_flight):
+                    # A trial counts as finished only when its model is kept.
+                    if kept is not None:
+                        kept.save(block.trials, block.states)
+                    store.append(block.trials, block.outcomes)
+                    missing = missing[len(block.trials) :]
+                    accuracies += block.outcomes.test_accuracy.tolist()
+                    bar.update(len(block.trials))
                     rate = len(accuracies) / (time.perf_counter() - start)
                     bar.set_postfix_str(
                         f"{3600 * rate:,.0f} models/h, test {np.mean(accuracies):.2%}"

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxmem.augmentation import Views, augment
 from jaxmem.batches import Batches
 from jaxmem.models.contract import Model, PyTree
 from jaxmem.recipes import Recipe
@@ -30,11 +31,34 @@ class Predictions(NamedTuple):
 
 
 def make_optimizer(recipe: Recipe, steps: int) -> optax.GradientTransformation:
-    """SGD with momentum over `steps` steps, as the recipe says."""
-    learning_rate = recipe.learning_rate
+    """SGD as the recipe says, for epochs of `steps` steps.
+
+    Weight decay is L2 in the gradient, of kernels alone: not of biases and scales.
+    """
+    sgd = optax.sgd(
+        _learning_rate(recipe, steps),
+        recipe.momentum or None,
+        nesterov=recipe.optimizer == "nesterov",
+    )
+    if not recipe.weight_decay:
+        return sgd
+
+    def kernels(params):
+        return jax.tree.map(lambda a: a.ndim > 1, params)
+
+    return optax.chain(optax.add_decayed_weights(recipe.weight_decay, kernels), sgd)
+
+
+def _learning_rate(recipe: Recipe, steps: int) -> float | optax.Schedule:
+    warmup, total = round(recipe.warmup * steps), recipe.epochs * steps
+    rate: float | optax.Schedule = recipe.learning_rate
     if recipe.schedule == "linear":
-        learning_rate = optax.linear_schedule(learning_rate, 0.0, steps)
-    return optax.sgd(learning_rate, recipe.momentum or None)
+        rate = optax.linear_schedule(rate, 0.0, total - warmup)
+    if not warmup:
+        return rate
+    rest = rate if callable(rate) else optax.constant_schedule(rate)
+    up = optax.linear_schedule(0.0, recipe.learning_rate, warmup)
+    return optax.join_schedules([up, rest], [warmup])
 
 
 def to_float(images: jax.Array) -> jax.Array:
@@ -87,35 +111,35 @@ def train_step(
 def fit(
     model: Model,
     optimizer: optax.GradientTransformation,
-    label_smoothing: float,
+    recipe: Recipe,
     state: TrainState,
     images: jax.Array,
     labels: jax.Array,
-    batches_of: Callable[[jax.Array], Batches],
-    epochs: int,
+    batches_of: Callable[[jax.Array], tuple[Batches, Views | None]],
+    first: jax.Array,
+    last: jax.Array,
 ) -> TrainState:
-    """Train for whole epochs on images [N, H, W, C] and labels int32 [N].
+    """Train for the epochs first … last - 1 on images [N, H, W, C] and labels int32 [N].
 
-    batches_of(epoch) says which rows each step of an epoch takes, and at which weight.
+    batches_of(epoch) says which rows each step of an epoch takes, at which weight, and how
+    they are augmented. The bounds are arguments of the compiled program, so that a training
+    in parts is the same program, and gives the same bits, as one in a single call.
     """
 
     def step(state, batch):
-        index, weight = batch
-        state = train_step(
-            model,
-            optimizer,
-            label_smoothing,
-            state,
-            images[index],
-            labels[index],
-            weight,
-        )
-        return state, None
+        (index, weight), views = batch
+        rows = images[index]
+        if views is not None:
+            rows = augment(rows, views, recipe.crop)
+        smoothing = recipe.label_smoothing
+        return train_step(
+            model, optimizer, smoothing, state, rows, labels[index], weight
+        ), None
 
-    def epoch(state, number):
-        return jax.lax.scan(step, state, batches_of(number))[0], None
+    def epoch(number, state):
+        return jax.lax.scan(step, state, batches_of(number))[0]
 
-    return jax.lax.scan(epoch, state, jnp.arange(epochs))[0]
+    return jax.lax.fori_loop(first, last, epoch, state)
 
 
 def predict(

@@ -7,16 +7,17 @@ import pytest
 from jaxmem import InputError
 from jaxmem.ensemble import (
     Plan,
+    advance_trial,
+    evaluate_trial,
     init_trial,
     make_ensemble,
     make_job,
     run_blocks,
-    run_trial,
-    train_trial,
 )
 from jaxmem.keys import root_key
-from jaxmem.models import make_model
+from jaxmem.models import Spec, make_model
 from jaxmem.recipes import Recipe
+from jaxmem.subsets import draw_subset
 
 TRIALS = range(8)
 
@@ -24,25 +25,39 @@ TRIALS = range(8)
 def make(data, batching="packed", **recipe):
     recipe = Recipe(**{"epochs": 3, "batch_size": 64, "hidden": (32,), **recipe})
     n = data.train.labels.size
-    model = make_model("mlp", data.num_classes, recipe.hidden)
+    model = make_model("mlp", Spec(data.num_classes, recipe.hidden))
     job = make_job(model, recipe, batching, n, round(0.7 * n))
     return make_ensemble(job, data, root_key(0))
 
 
-def final_params(*args):
-    return train_trial(*args)[0].params
+def train(job, data, root, trial, epochs):
+    """The final state of one trial."""
+    state = init_trial(job, data, root, trial)
+    return advance_trial(job, data, root, trial, state, 0, epochs)
 
 
-def alone(ensemble, one, trial):
+def params_of(ensemble, width, trials):
+    """Final parameters of the trials, as the ensemble trains them."""
+    programs = ensemble.programs(width)
+    placed = ensemble.place(np.array(trials, np.int32))
+    epochs = ensemble.job.recipe.epochs
+    return programs.advance(placed, programs.init(placed), 0, epochs).params
+
+
+def outcomes_of(ensemble, trials):
+    (block,) = run_blocks(ensemble, Plan(4, 1, 100), trials)
+    return block.outcomes
+
+
+def alone(ensemble, trial, one=train):
     """One trial, with no vmap, no shard_map and one device."""
     job, _, data, root = ensemble
-    data = jax.device_put(jax.tree.map(np.asarray, data), jax.devices()[0])
-
-    @jax.jit
-    def run(data, trial):
-        return one(job, data, root, trial, init_trial(job, data, root, trial))
-
-    return jax.tree.map(np.asarray, run(data, np.int32(trial)))
+    host = jax.tree.map(np.asarray, data), jax.random.key_data(root)
+    data, root = jax.device_put(host, jax.devices()[0])
+    root = jax.random.wrap_key_data(root, impl="threefry2x32")
+    run = jax.jit(lambda *args: one(job, *args))
+    result = run(data, root, np.int32(trial), job.recipe.epochs)
+    return jax.tree.map(np.asarray, result)
 
 
 @pytest.mark.parametrize("batching", ["packed", "masked"])
@@ -50,9 +65,9 @@ def test_trial_is_the_same_alone_and_sharded_over_4_devices(digits, batching):
     """Bit for bit: width 1 runs the very program of one model."""
     ensemble = make(digits, batching)
     assert ensemble.mesh.size == 4
-    many = ensemble.program(1, final_params)(TRIALS)
+    many = params_of(ensemble, 1, TRIALS)
     for trial in (0, 3, 6):
-        one = alone(ensemble, final_params, trial)
+        one = alone(ensemble, trial).params
         jax.tree.map(
             lambda a, b, k=trial: np.testing.assert_array_equal(a[k], b), many, one
         )
@@ -64,9 +79,9 @@ def test_trial_is_the_same_in_a_vmap(digits, batching, width):
     """To rounding: a batched product may add its terms in another order."""
     ensemble = make(digits, batching)
     trials = range(4 * width)
-    many = ensemble.program(width, final_params)(trials)
+    many = params_of(ensemble, width, trials)
     for trial in (0, 5, trials[-1]):
-        one = alone(ensemble, final_params, trial)
+        one = alone(ensemble, trial).params
         jax.tree.map(
             lambda a, b, k=trial: np.testing.assert_allclose(a[k], b, rtol=1e-4, atol=1e-5),
             many,
@@ -77,11 +92,10 @@ def test_trial_is_the_same_in_a_vmap(digits, batching, width):
 def test_trial_is_the_same_under_pmap(digits):
     ensemble = make(digits)
     job, _, data, root = ensemble
-    many = ensemble.program(1, final_params)(range(4))
+    many = params_of(ensemble, 1, range(4))
 
     def one(data, root, trial):
-        state = init_trial(job, data, root, trial)
-        return final_params(job, data, root, trial, state)
+        return train(job, data, root, trial, job.recipe.epochs).params
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pmap is in maintenance mode, and says so
@@ -92,9 +106,11 @@ def test_trial_is_the_same_under_pmap(digits):
 
 def test_outcomes_are_those_of_the_trained_model(tiny):
     ensemble = make(tiny, batch_size=8)
-    outcomes = jax.tree.map(np.asarray, ensemble.program(1)(range(4)))
+    outcomes = outcomes_of(ensemble, range(4))
     for trial in range(4):
-        state, mask = alone(ensemble, train_trial, trial)
+        state = alone(ensemble, trial)
+        mask = np.zeros(61, bool)
+        mask[draw_subset(ensemble.root, trial, 61, ensemble.job.subset_size)] = True
         model = ensemble.job.model
 
         def correct(split, state=state, model=model):
@@ -122,20 +138,27 @@ def test_blocks_of_any_size_give_the_same_and_compile_once(tiny):
 
     def collect(plan):
         blocks = list(run_blocks(ensemble, plan, wanted))
-        assert [t for block, _ in blocks for t in block] == wanted
-        return jax.tree.map(lambda *a: np.concatenate(a), *(o for _, o in blocks))
+        assert [t for block in blocks for t in block.trials] == wanted
+        return jax.tree.map(
+            lambda *a: np.concatenate(a), *(block.outcomes for block in blocks)
+        )
 
     small = collect(Plan(devices=4, width=1, rounds=1))
     large = collect(Plan(devices=4, width=1, rounds=3))
     jax.tree.map(np.testing.assert_array_equal, small, large)
+
     # By its number, not by its place: trial 11 alone.
-    one = alone(ensemble, run_trial, 11)
+    def evaluate(job, data, root, trial, epochs):
+        state = train(job, data, root, trial, epochs)
+        return evaluate_trial(job, data, root, trial, state)
+
+    one = alone(ensemble, 11, evaluate)
     jax.tree.map(lambda a, b: np.testing.assert_array_equal(a[2], b), small, one)
 
 
 def test_divergence_is_marked(tiny):
     ensemble = make(tiny, batch_size=8, learning_rate=1e30)
-    assert np.asarray(ensemble.program(1)(range(4)).diverged).all()
+    assert outcomes_of(ensemble, range(4)).diverged.all()
 
 
 def test_batch_larger_than_the_subset(tiny):

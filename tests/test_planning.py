@@ -4,14 +4,14 @@ import pytest
 from jaxmem import planning
 from jaxmem.ensemble import Plan, make_ensemble, make_job
 from jaxmem.keys import root_key
-from jaxmem.models import make_model
+from jaxmem.models import Spec, make_model
 from jaxmem.recipes import Recipe
 
 
 @pytest.fixture
 def ensemble(tiny):
     recipe = Recipe(epochs=4, batch_size=8, hidden=(5,))
-    job = make_job(make_model("mlp", 3, (5,)), recipe, "packed", 61, 43)
+    job = make_job(make_model("mlp", Spec(3, (5,))), recipe, "packed", 61, 43)
     return make_ensemble(job, tiny, root_key(0))
 
 

@@ -83,11 +83,11 @@ def test_narrower_where_memory_is_short(tiny, tiny_recipe, tmp_path, monkeypatch
 
     real, asked = running.run_blocks, []
 
-    def blocks(ensemble, plan, missing):
+    def blocks(ensemble, plan, missing, in_flight):
         asked.append(plan)
         if plan.width > 1:
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
-        yield from real(ensemble, plan, missing)
+        yield from real(ensemble, plan, missing, in_flight)
 
     monkeypatch.setattr(running, "run_blocks", blocks)
     run = jaxmem.run_trials(tiny, 8, tmp_path, **{**tiny_recipe, "width": 4})
@@ -133,7 +133,8 @@ def test_another_architecture_of_the_same_name_is_refused(
 ):
     def named_own(width):
         mlp = jaxmem.MODELS["mlp"]
-        monkeypatch.setitem(jaxmem.MODELS, "own", lambda classes, _: mlp(classes, (width,)))
+        own = lambda spec: mlp(spec._replace(hidden=(width,)))  # noqa: E731
+        monkeypatch.setitem(jaxmem.MODELS, "own", own)
 
     named_own(5)
     jaxmem.run_trials(tiny, 4, tmp_path, model="own", **tiny_recipe)

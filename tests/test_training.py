@@ -5,18 +5,18 @@ import numpy as np
 import pytest
 
 from jaxmem import MODELS, run_trials, training
-from jaxmem.ensemble import Arrays, init_trial, make_job, train_trial
+from jaxmem.ensemble import Arrays, advance_trial, init_trial, make_job
 from jaxmem.keys import Purpose, root_key, trial_key
-from jaxmem.models import from_linen, make_model
+from jaxmem.models import Spec, from_linen, make_model
 from jaxmem.recipes import RECIPES, Recipe
-from jaxmem.subsets import draw_subset
+from jaxmem.subsets import draw_subset, inclusion_mask
 
 SUBSET = 40
 
 
 def make(data, batching="packed", **recipe):
     recipe = Recipe(**{"epochs": 3, "batch_size": 16, "hidden": (6,), **recipe})
-    model = make_model("mlp", data.num_classes, recipe.hidden)
+    model = make_model("mlp", Spec(data.num_classes, recipe.hidden))
     job = make_job(model, recipe, batching, data.train.labels.size, SUBSET)
     return job, Arrays(*data.train[:2], *data.test[:2])
 
@@ -27,10 +27,11 @@ def train(job, arrays, trial=2):
     @jax.jit
     def run(arrays, trial):
         state = init_trial(job, arrays, root, trial)
-        return train_trial(job, arrays, root, trial, state)
+        return advance_trial(job, arrays, root, trial, state, 0, job.recipe.epochs)
 
-    state, mask = run(arrays, trial)
-    return jax.tree.map(np.asarray, state), np.asarray(mask)
+    n = arrays.train_labels.size
+    mask = inclusion_mask(draw_subset(root, trial, n, job.subset_size), n)
+    return jax.tree.map(np.asarray, run(arrays, trial)), np.asarray(mask)
 
 
 @pytest.mark.parametrize("batching", ["packed", "masked"])
@@ -77,7 +78,7 @@ class Normalised(nn.Module):
 
 def test_own_model_with_state(tiny, tmp_path, monkeypatch):
     monkeypatch.setitem(
-        MODELS, "own", lambda classes, hidden: from_linen(Normalised(classes))
+        MODELS, "own", lambda spec: from_linen(Normalised(spec.num_classes))
     )
     arguments = {"model": "own", "epochs": 3, "batch_size": 16, "width": 2}
     runs = [
@@ -89,7 +90,7 @@ def test_own_model_with_state(tiny, tmp_path, monkeypatch):
 
     # The state is the model's own running mean, of its included examples alone.
     recipe = Recipe(epochs=1, batch_size=SUBSET)
-    job = make_job(MODELS["own"](3, ()), recipe, "packed", 61, SUBSET)
+    job = make_job(MODELS["own"](Spec(3)), recipe, "packed", 61, SUBSET)
     state, mask = train(job, Arrays(*tiny.train[:2], *tiny.test[:2]))
     expected = 0.1 * tiny.train.images[mask].reshape(SUBSET, -1).mean(axis=0) / 255
     got = state.model_state["batch_stats"]["mean"]
@@ -158,7 +159,7 @@ def test_training_is_the_textbooks_sgd(tiny, recipe):
 
 @pytest.mark.parametrize("rows", [1, 999, 1000, 1001, 2500])
 def test_predict_is_the_same_in_chunks(rows):
-    model = make_model("mlp", 4, (5,))
+    model = make_model("mlp", Spec(4, (5,)))
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (rows, 3, 3, 1), np.uint8)
     labels = rng.integers(0, 4, rows).astype(np.int32)
@@ -173,7 +174,7 @@ def test_predict_is_the_same_in_chunks(rows):
 
 
 def test_predict_notices_what_is_not_finite():
-    model = make_model("mlp", 4, ())
+    model = make_model("linear", Spec(4))
     images, labels = np.ones((3, 2, 2, 1), np.float32), np.zeros(3, np.int32)
     optimizer = training.make_optimizer(Recipe(), 1)
     state = training.init(model, optimizer, jax.random.key(0), images)
@@ -183,7 +184,7 @@ def test_predict_notices_what_is_not_finite():
 
 def test_digits_recipe_fits_and_generalises(digits):
     recipe = RECIPES["digits", "mlp"]
-    model = make_model("mlp", 10, recipe.hidden)
+    model = make_model("mlp", Spec(10, recipe.hidden))
     job = make_job(model, recipe, "packed", 1437, 1006)
     state, mask = train(job, Arrays(*digits.train[:2], *digits.test[:2]))
     fitted = training.predict(job.model, state, *digits.train[:2]).correct

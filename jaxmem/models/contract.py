@@ -26,6 +26,14 @@ class Model(NamedTuple):
     apply: Callable[[PyTree, PyTree, jax.Array, jax.Array | None], tuple[jax.Array, PyTree]]
 
 
+class Spec(NamedTuple):
+    """What a factory of `MODELS` is told."""
+
+    num_classes: int
+    hidden: tuple[int, ...] = ()  # widths of the hidden layers, where the model has a say
+    dtype: Any = jnp.float32  # of products and activations; parameters are float32
+
+
 def count_parameters(model: Model, images) -> int:
     """How many numbers the optimiser changes, for images like images [R, H, W, C]."""
     image = jax.ShapeDtypeStruct(images.shape[1:], jnp.float32)

@@ -1,8 +1,11 @@
 """Multilayer perceptron with ReLU: 784-512-256-10 in the paper's MNIST demo."""
 
-import flax.linen as nn
+from typing import Any
 
-from jaxmem.models.contract import Model, from_linen
+import flax.linen as nn
+import jax.numpy as jnp
+
+from jaxmem.models.contract import Model, Spec, from_linen
 
 
 class MLP(nn.Module):
@@ -10,16 +13,17 @@ class MLP(nn.Module):
 
     hidden: tuple[int, ...]
     num_classes: int
+    dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, images, weights):
         del weights
         x = images.reshape((images.shape[0], -1))
         for width in self.hidden:
-            x = nn.relu(nn.Dense(width)(x))
-        return nn.Dense(self.num_classes)(x)
+            x = nn.relu(nn.Dense(width, dtype=self.dtype)(x))
+        return nn.Dense(self.num_classes, dtype=self.dtype)(x).astype(jnp.float32)
 
 
-def mlp(num_classes: int, hidden: tuple[int, ...]) -> Model:
-    """An MLP with the given hidden widths; () is a linear model."""
-    return from_linen(MLP(tuple(hidden), num_classes))
+def mlp(spec: Spec) -> Model:
+    """An MLP with the given hidden widths."""
+    return from_linen(MLP(tuple(spec.hidden), spec.num_classes, spec.dtype))

@@ -1,0 +1,254 @@
+"""One convolution, fast inside loops and under `vmap`, forward and backward.
+
+Equals `lax.conv_general_dilated` to float32 rounding; what differs is how it is computed:
+
+CPU. XLA brings a convolution into the form of its fast library (NHWC images, HWIO kernel,
+  no reversal) only outside loops; inside `scan`, the gradients of `lax.conv` run about 100
+  times slower (experiments/benchmark_training.py). So all three products are written in
+  that form, or as a matrix product over patches that stay in the cache, and a `vmap` is a
+  loop over models instead of a grouped convolution.
+GPU, TPU. One model: `lax.conv` and its own gradients, which cuDNN and the MXU know. A
+  `vmap`: patches and a batched matrix product, because the gradients of a grouped
+  convolution are slow.
+
+B images, H x W their size, C channels in and K out.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.custom_batching import custom_vmap
+
+DIMENSIONS = ("NHWC", "HWIO", "NHWC")
+PATCH_BYTES = 4 << 20  # patches made at a time on a CPU: they stay in its caches
+
+
+class Geometry(NamedTuple):
+    """All that is fixed when a convolution is compiled."""
+
+    size: tuple[int, int]  # H, W of the input
+    window: tuple[int, int]  # height and width of the kernel
+    strides: tuple[int, int]
+    padding: tuple[tuple[int, int], tuple[int, int]]  # (low, high) of height and width
+
+    @property
+    def output(self) -> tuple[int, int]:
+        """Height and width of the result."""
+        sides = zip(self.size, self.window, self.strides, self.padding, strict=True)
+        return tuple((n + sum(pad) - w) // s + 1 for n, w, s, pad in sides)
+
+
+def conv(
+    images: jax.Array,
+    kernel: jax.Array,
+    strides: tuple[int, int] = (1, 1),
+    padding: str | Sequence[tuple[int, int]] = "SAME",
+) -> jax.Array:
+    """Cross-correlation of images [B, H, W, C] with kernel [h, w, C, K]: [B, H', W', K].
+
+    padding: "SAME", "VALID" or ((top, bottom), (left, right)). Products are summed in
+    float32; the result has the images' dtype, float32 or bfloat16.
+    """
+    size, window = images.shape[1:3], kernel.shape[:2]
+    if isinstance(padding, str):
+        padding = lax.padtype_to_pads(size, window, strides, padding)
+    padding = tuple((int(low), int(high)) for low, high in padding)
+    return _convolution(Geometry(size, window, tuple(strides), padding))(images, kernel)
+
+
+@functools.cache
+def _convolution(g: Geometry) -> Callable:
+    forward, input_grad, kernel_grad = (
+        _batched(alone, under_vmap, g)
+        for alone, under_vmap in _ways(jax.default_backend(), g)
+    )
+
+    @jax.custom_vjp
+    def convolution(images, kernel):
+        return forward(images, kernel)
+
+    def fwd(images, kernel):
+        return forward(images, kernel), (images, kernel)
+
+    def bwd(saved, grad):
+        images, kernel = saved
+        # A gradient that nobody asks for is dead code, which XLA removes.
+        return input_grad(grad, kernel), kernel_grad(images, grad)
+
+    convolution.defvjp(fwd, bwd)
+    return convolution
+
+
+def _ways(backend: str, g: Geometry) -> tuple[tuple[Callable, Callable | None], ...]:
+    """How to compute result, input gradient and kernel gradient here.
+
+    Each is (for one model, for many under vmap); None is a loop over the models.
+    """
+    if backend == "cpu":
+        back = _input_grad_direct if g.strides == (1, 1) else _input_grad_patches
+        return (_direct, None), (back, None), (_kernel_grad_in_cache, None)
+    return (
+        (_direct, _patches_product),
+        (_input_grad_native, _input_grad_patches),
+        (_kernel_grad_native, _kernel_grad_patches),
+    )
+
+
+def _batched(alone: Callable, under_vmap: Callable | None, g: Geometry) -> Callable:
+    """f(a, b) for one model, with what vmap does to it."""
+
+    @custom_vmap
+    def f(a, b):
+        return alone(g, a, b)
+
+    @f.def_vmap
+    def rule(axis_size, in_batched, a, b):
+        axes = tuple(0 if batched else None for batched in in_batched)
+        if under_vmap is not None:
+            return jax.vmap(functools.partial(under_vmap, g), axes)(a, b), True
+
+        def one(i):
+            return f(a[i] if in_batched[0] else a, b[i] if in_batched[1] else b)
+
+        return lax.map(one, jnp.arange(axis_size)), True
+
+    return f
+
+
+def _direct(g: Geometry, images, kernel):
+    """[B, H, W, C], [h, w, C, K] -> [B, H', W', K], by the library."""
+    out = lax.conv_general_dilated(
+        images,
+        kernel,
+        g.strides,
+        g.padding,
+        dimension_numbers=DIMENSIONS,
+        preferred_element_type=jnp.float32,
+    )
+    return out.astype(images.dtype)
+
+
+def _input_grad_direct(g: Geometry, grad, kernel):
+    """Of stride 1: a convolution of the gradient with the kernel turned around."""
+    turned = jnp.flip(kernel, (0, 1)).transpose(0, 1, 3, 2)
+    sides = zip(g.size, g.window, g.padding, g.output, strict=True)
+    padding = tuple((w - 1 - low, n + low - out) for n, w, (low, _), out in sides)
+    return _direct(Geometry(g.output, g.window, (1, 1), padding), grad, turned)
+
+
+def _native(g: Geometry, images, kernel):
+    # The transposes of a product have one dtype, so no preferred_element_type here.
+    return lax.conv_general_dilated(
+        images, kernel, g.strides, g.padding, dimension_numbers=DIMENSIONS
+    )
+
+
+def _input_grad_native(g: Geometry, grad, kernel):
+    images = jax.ShapeDtypeStruct((grad.shape[0], *g.size, kernel.shape[2]), grad.dtype)
+    transpose = jax.linear_transpose(lambda x: _native(g, x, kernel), images)
+    return transpose(grad)[0]
+
+
+def _kernel_grad_native(g: Geometry, images, grad):
+    shape = (*g.window, images.shape[-1], grad.shape[-1])
+    kernel = jax.ShapeDtypeStruct(shape, grad.dtype)
+    return jax.linear_transpose(lambda w: _native(g, images, w), kernel)(grad)[0]
+
+
+def taps(g: Geometry, padded: jax.Array) -> list[jax.Array]:
+    """What each place of the window sees: h·w views [B, H', W', C] of padded images."""
+    (height, width), (down, right) = g.output, g.strides
+    return [
+        padded[:, i : i + (height - 1) * down + 1 : down]
+        [:, :, j : j + (width - 1) * right + 1 : right]
+        for i in range(g.window[0])
+        for j in range(g.window[1])
+    ]  # fmt: skip
+
+
+def add_taps(g: Geometry, parts: Sequence[jax.Array]) -> jax.Array:
+    """The transpose of padding and `taps`: parts summed where they came from."""
+    zero = jnp.zeros((), parts[0].dtype)
+    places = [(i, j) for i in range(g.window[0]) for j in range(g.window[1])]
+    total = None
+    for part, place in zip(parts, places, strict=True):
+        # Negative padding cuts what had come from outside the images.
+        config = [(0, 0, 0)]
+        for side in range(2):
+            low = place[side] - g.padding[side][0]
+            spread = (g.output[side] - 1) * g.strides[side] + 1
+            config.append((low, g.size[side] - low - spread, g.strides[side] - 1))
+        part = lax.pad(part, zero, [*config, (0, 0, 0)])
+        total = part if total is None else total + part
+    return total
+
+
+def _patches(g: Geometry, images):
+    """[B, H, W, C] -> [B·H'·W', h·w·C]."""
+    padded = jnp.pad(images, ((0, 0), *g.padding, (0, 0)))
+    views = taps(g, padded)
+    patches = jnp.concatenate(views, axis=-1) if len(views) > 1 else views[0]
+    return patches.reshape(-1, patches.shape[-1])
+
+
+def _patches_product(g: Geometry, images, kernel):
+    channels = kernel.shape[-1]
+    out = jnp.matmul(
+        _patches(g, images),
+        kernel.reshape(-1, channels),
+        preferred_element_type=jnp.float32,
+    )
+    return out.astype(images.dtype).reshape(images.shape[0], *g.output, channels)
+
+
+def _input_grad_patches(g: Geometry, grad, kernel):
+    channels = kernel.shape[-1]
+    parts = jnp.matmul(
+        grad.reshape(-1, channels),
+        kernel.reshape(-1, channels).T,
+        preferred_element_type=jnp.float32,
+    )
+    count = g.window[0] * g.window[1]
+    parts = parts.reshape(*grad.shape[:3], count, -1)
+    total = add_taps(g, [parts[:, :, :, k] for k in range(count)])
+    return total.astype(grad.dtype)
+
+
+def _kernel_grad_patches(g: Geometry, images, grad):
+    return _sum_over_patches(g, images, grad).astype(images.dtype)
+
+
+def _kernel_grad_in_cache(g: Geometry, images, grad):
+    """As `_kernel_grad_patches`, a few images at a time."""
+    rows, out = images.shape[0], g.output
+    a_row = out[0] * out[1] * g.window[0] * g.window[1] * images.shape[-1]
+    limit = max(1, PATCH_BYTES // (a_row * images.dtype.itemsize))
+    some = max(d for d in range(1, rows + 1) if rows % d == 0 and d <= limit)
+    if some == rows or g.window == (1, 1):
+        return _kernel_grad_patches(g, images, grad)
+    parts = [a.reshape(-1, some, *a.shape[1:]) for a in (images, grad)]
+
+    def sums(i):
+        return _sum_over_patches(
+            g, *(lax.dynamic_index_in_dim(a, i, 0, False) for a in parts)
+        )
+
+    # From the first sum, not from zeros: inside shard_map only that varies over devices.
+    total = lax.fori_loop(1, rows // some, lambda i, total: total + sums(i), sums(0))
+    return total.astype(images.dtype)
+
+
+def _sum_over_patches(g: Geometry, images, grad):
+    """The kernel's gradient, float32 [h, w, C, K]."""
+    channels = grad.shape[-1]
+    # This way round, because patches are wide: whole rows of them enter the product.
+    product = jnp.matmul(
+        grad.reshape(-1, channels).T,
+        _patches(g, images),
+        preferred_element_type=jnp.float32,
+    )
+    return product.reshape(channels, *g.window, -1).transpose(1, 2, 3, 0)

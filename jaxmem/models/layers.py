@@ -1,0 +1,154 @@
+"""The layers that the architectures share, in Flax Linen. Images are [B, H, W, C].
+
+`dtype` is that of products and activations, float32 or bfloat16. Parameters and
+statistics are float32, and so are the logits (`Head`).
+"""
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxmem.models import convolution
+from jaxmem.models.convolution import Geometry, add_taps, taps
+
+DECAY = 0.9  # of the running statistics, a step
+EPSILON = 1e-5  # added to variances
+
+
+class Conv(nn.Module):
+    """Convolution with a square kernel, padded so that stride 1 keeps the size."""
+
+    features: int
+    kernel: int = 3
+    stride: int = 1
+    use_bias: bool = False
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x):
+        shape = (self.kernel, self.kernel, x.shape[-1], self.features)
+        weights = self.param("kernel", nn.initializers.he_normal(), shape)
+        low = (self.kernel - 1) // 2
+        x = convolution.conv(
+            x.astype(self.dtype),
+            weights.astype(self.dtype),
+            (self.stride, self.stride),
+            ((low, self.kernel - 1 - low),) * 2,
+        )
+        if self.use_bias:
+            bias = self.param("bias", nn.initializers.zeros_init(), (self.features,))
+            x = x + bias.astype(self.dtype)[None, None, None]
+        return x
+
+
+class BatchNorm(nn.Module):
+    """Normalise each channel over the batch's included examples (Ioffe & Szegedy 2015).
+
+    Training: mean and variance (biased) over images of weight 1 alone, all in float32; the
+    running statistics follow them as running ← 0.9 · running + 0.1 · batch, and stay where
+    no image is included. Evaluation uses the running statistics, so that an example's
+    logits depend on no other example.
+    """
+
+    dtype: Any = jnp.float32
+    use_scale: bool = True
+
+    @nn.compact
+    def __call__(self, x, weights):
+        channels = x.shape[-1:]
+        scale = 1.0
+        if self.use_scale:
+            scale = self.param("scale", nn.initializers.ones_init(), channels)
+        bias = self.param("bias", nn.initializers.zeros_init(), channels)
+        mean = self.variable("batch_stats", "mean", jnp.zeros, channels)
+        variance = self.variable("batch_stats", "variance", jnp.ones, channels)
+        if weights is None:
+            m, v = mean.value, variance.value
+        else:
+            m, v = included_moments(x, weights)
+            some = jnp.sum(weights) > 0
+            for running, batch in ((mean, m), (variance, v)):
+                batch = jax.lax.stop_gradient(batch)
+                new = DECAY * running.value + (1 - DECAY) * batch
+                running.value = jnp.where(some, new, running.value)
+        factor = scale * jax.lax.rsqrt(v + EPSILON)
+        shift = bias - m * factor
+        x = x * factor[None, None, None] + shift[None, None, None]
+        return x.astype(self.dtype)
+
+
+def included_moments(x: jax.Array, weights: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Mean and biased variance, float32 [C], of x [B, H, W, C] weighed by weights [B]."""
+    each = weights / (jnp.maximum(jnp.sum(weights), 1) * x.shape[1] * x.shape[2])
+    each = each[:, None, None, None]
+    mean = jnp.sum(x * each, (0, 1, 2), dtype=jnp.float32)
+    centred = x - mean[None, None, None]
+    return mean, jnp.sum(jnp.square(centred) * each, (0, 1, 2), dtype=jnp.float32)
+
+
+class Head(nn.Module):
+    """Dense layer from features [B, D] to float32 logits [B, classes]."""
+
+    classes: int
+    use_bias: bool = True
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x):
+        x = nn.Dense(self.classes, use_bias=self.use_bias, dtype=self.dtype)(x)
+        return x.astype(jnp.float32)
+
+
+def max_pool(
+    x: jax.Array, window: int, stride: int, padding: Sequence[int] = (0, 0)
+) -> jax.Array:
+    """Maximum of square windows; padding (low, high) of both sides never wins.
+
+    The gradient goes to the first maximum of a window, as `lax.reduce_window_max`'s does.
+    """
+    g = Geometry(x.shape[1:3], (window,) * 2, (stride,) * 2, (tuple(padding),) * 2)
+    return _max_pool(g, x)
+
+
+def _padded(g: Geometry, x: jax.Array) -> jax.Array:
+    return jnp.pad(x, ((0, 0), *g.padding, (0, 0)), constant_values=-jnp.inf)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _max_pool(g: Geometry, x: jax.Array) -> jax.Array:
+    return functools.reduce(jnp.maximum, taps(g, _padded(g, x)))
+
+
+def _max_pool_fwd(g: Geometry, x: jax.Array):
+    out = _max_pool(g, x)
+    return out, (x, out)
+
+
+def _max_pool_bwd(g: Geometry, saved, grad: jax.Array):
+    x, out = saved
+    parts, open_ = [], jnp.ones(out.shape, bool)
+    for seen in taps(g, _padded(g, x)):
+        wins = open_ & (seen == out)
+        parts.append(jnp.where(wins, grad, jnp.zeros((), grad.dtype)))
+        open_ &= ~wins
+    return (add_taps(g, parts),)
+
+
+_max_pool.defvjp(_max_pool_fwd, _max_pool_bwd)
+
+
+def mean_pool(x: jax.Array, window: int) -> jax.Array:
+    """Mean of non-overlapping square windows; rows and columns left over are dropped."""
+    b, h, w, c = x.shape
+    h, w = h // window, w // window
+    x = x[:, : h * window, : w * window].reshape(b, h, window, w, window, c)
+    return jnp.mean(x, (2, 4))
+
+
+def global_mean(x: jax.Array) -> jax.Array:
+    """Mean over height and width: [B, C]."""
+    return jnp.mean(x, (1, 2))
