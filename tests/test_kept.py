@@ -1,0 +1,120 @@
+"""Final models and trainings in flight, through Orbax."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import jaxmem
+from jaxmem import InputError, predict
+
+
+@pytest.fixture
+def kept(tiny, tiny_recipe, tmp_path):
+    return jaxmem.run_trials(tiny, 10, tmp_path / "kept", keep_models=True, **tiny_recipe)
+
+
+def test_predictions_on_the_same_test_set_are_the_outcomes(kept, tiny):
+    again = jaxmem.predict_trials(kept.workdir, tiny)
+    np.testing.assert_array_equal(again.trials, np.arange(10))
+    np.testing.assert_array_equal(again.test_correct, kept.test_correct)
+    np.testing.assert_allclose(again.test_accuracy, kept.test_accuracy, rtol=1e-6)
+    np.testing.assert_array_equal(again.influence([3]), kept.influence([3]))
+
+
+def test_influence_on_new_examples(kept, tiny):
+    """Those of the training set, as if they were new: infl(i, i) is mem(i)."""
+    new = tiny._replace(name="new", test=tiny.train)
+    run = jaxmem.predict_trials(kept.workdir, new)
+    np.testing.assert_array_equal(run.test_correct, kept.train_correct)
+    infl = run.influence(np.arange(61))
+    np.testing.assert_array_equal(np.diagonal(infl), kept.memorization)
+    np.testing.assert_array_equal(run.tt_ids, tiny.train.ids)
+
+
+def test_top_up_keeps_the_new_models_too(kept, tiny, tiny_recipe):
+    jaxmem.run_trials(tiny, 13, kept.workdir, keep_models=True, **tiny_recipe)
+    run = jaxmem.predict_trials(kept.workdir, tiny)
+    assert run.trials.size == 13
+    whole = jaxmem.open_run(kept.workdir)
+    np.testing.assert_array_equal(run.test_correct, whole.test_correct)
+    # Trials without a model are left out.
+    jaxmem.run_trials(tiny, 15, kept.workdir, **tiny_recipe)
+    assert jaxmem.predict_trials(kept.workdir, tiny).trials.size == 13
+
+
+def test_predict_command(kept, tiny, tmp_path, capsys):
+    path = tmp_path / "new.npz"
+    np.savez(
+        path,
+        x_train=tiny.train.images,
+        y_train=tiny.train.labels,
+        x_test=tiny.train.images[:20],
+        y_test=tiny.train.labels[:20],
+    )
+    assert predict.main([str(kept.workdir), f"--dataset={path}"]) == 0
+    assert "test examples          20" in capsys.readouterr().out
+    with np.load(kept.workdir / "predictions" / "new.npz") as file:
+        correct = np.unpackbits(file["test_correct"], axis=1, count=20).astype(bool)
+        np.testing.assert_array_equal(correct, kept.train_correct[:, :20])
+        assert file["tt_ids"].tolist() == tiny.train.ids[:20].tolist()
+
+
+def test_what_cannot_be_predicted(kept, tiny, tiny_recipe, tmp_path, capsys):
+    plain = jaxmem.run_trials(tiny, 4, tmp_path / "plain", **tiny_recipe)
+    with pytest.raises(InputError, match="kept no models: train it with --keep-models"):
+        jaxmem.predict_trials(plain.workdir, tiny)
+    images = np.zeros((3, 5, 4), np.uint8)
+    other = jaxmem.make_dataset("other", images, [0, 1, 2], images, [0, 1, 2])
+    with pytest.raises(InputError, match=r"shape \(5, 4, 1\); the models .* \(4, 4, 1\)"):
+        jaxmem.predict_trials(kept.workdir, other)
+    images = images[:, :4]
+    more = jaxmem.make_dataset("more", images, [0, 1, 2], images, [0, 1, 3], 4)
+    with pytest.raises(InputError, match=r"label 3; the models .* know 3 classes"):
+        jaxmem.predict_trials(kept.workdir, more)
+    assert predict.main([str(tmp_path / "none"), "--dataset=digits"]) == 2
+    assert "holds no jaxmem run" in capsys.readouterr().err
+
+
+LONG = """
+import sys, time
+from jaxmem import kept, load_dataset, planning, run_trials
+planning.BLOCK_SECONDS, kept.SECONDS = 0, 0  # one round a block, kept after every epoch
+load = kept.TrainingOnDisk.load
+def said(*args):
+    found = load(*args)
+    print("from epoch", found[0] if found else 0, flush=True)
+    return found
+kept.TrainingOnDisk.load = said
+run_trials(
+    load_dataset("digits"), 4, sys.argv[1], width=2, epochs=25, hidden=(16,), model="mlp"
+)
+"""
+
+
+def test_killed_in_flight_resumes_from_there_with_the_same_result(tmp_path):
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    process = subprocess.Popen([sys.executable, "-c", LONG, killed], stdout=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while not (killed / "in_flight" / "3").exists():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert jaxmem.open_run(killed).trials.size == 0
+
+    def finish(workdir):
+        command = [sys.executable, "-c", LONG, workdir]
+        out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        assert not (workdir / "in_flight").exists()
+        return int(out.split()[2]), jaxmem.open_run(workdir)
+
+    (epoch, resumed), (zero, uninterrupted) = finish(killed), finish(whole)
+    assert epoch >= 3 and zero == 0
+    for name in ("included", "train_correct", "test_correct", "final_loss"):
+        np.testing.assert_array_equal(
+            getattr(resumed, name), getattr(uninterrupted, name), err_msg=name
+        )
