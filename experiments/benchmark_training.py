@@ -5,7 +5,7 @@
 For the digits recipe and the MNIST demo protocol (PAPER: 784-512-256-10, batch 128), in
 included examples a second, all interleaved in one run, since machines are noisy:
 
-jaxmem  `Ensemble.program`, at the width that `make_plan` chooses
+jaxmem  `Ensemble.programs`, at the width that `make_plan` chooses
 host    the same step, jitted, called from a Python loop over batches
 scan    the same training of one model after another in one `lax.map`, one device
 torch   PyTorch, one model after another, with one thread or all, whichever is faster (pip
@@ -31,14 +31,14 @@ from results_file import save
 from jaxmem import load_dataset
 from jaxmem.batches import epoch_batches
 from jaxmem.ensemble import (
+    advance_trial,
     init_trial,
     make_ensemble,
     make_job,
-    train_trial,
     use_all_cores,
 )
 from jaxmem.keys import root_key
-from jaxmem.models import make_model
+from jaxmem.models import Spec, make_model
 from jaxmem.planning import make_plan
 from jaxmem.recipes import recipe_for
 from jaxmem.subsets import draw_subset, inclusion_mask, subset_size
@@ -52,22 +52,20 @@ def make(name: str, data_dir: str | None):
     data = load_dataset(name, data_dir)
     recipe = recipe_for(name, "mlp")
     n = data.train.labels.size
-    model = make_model("mlp", data.num_classes, recipe.hidden)
+    model = make_model("mlp", Spec(data.num_classes, recipe.hidden))
     job = make_job(model, recipe, "packed", n, subset_size(n, 0.7))
     return make_ensemble(job, data, root_key(0))
-
-
-def train_only(*args):
-    """A trial's final parameters."""
-    return train_trial(*args)[0].params
 
 
 def jaxmem_way(ensemble, models: int):
     """(models a call, the call, the plan)."""
     plan = make_plan(ensemble)
     count = plan.devices * plan.width * max(1, models // (plan.devices * plan.width))
-    program = ensemble.program(plan.width, train_only)
-    return count, lambda: program(range(count)), plan
+    programs = ensemble.programs(plan.width)
+    trials = ensemble.place(np.arange(count, dtype=np.int32))
+    epochs = ensemble.job.recipe.epochs
+    train = lambda: programs.advance(trials, programs.init(trials), 0, epochs)  # noqa: E731
+    return count, train, plan
 
 
 def scan_way(ensemble, models: int):
@@ -80,7 +78,8 @@ def scan_way(ensemble, models: int):
     def program(data, root, trials):
         def one(trial):
             state = init_trial(job, data, root, trial)
-            return train_only(job, data, root, trial, state)
+            epochs = job.recipe.epochs
+            return advance_trial(job, data, root, trial, state, 0, epochs).params
 
         return jax.lax.map(one, trials)
 
@@ -93,7 +92,7 @@ def host_way(ensemble, models: int):
     first = jax.local_devices()[0]
     data, root = jax.device_put((jax.tree.map(np.asarray, data), root), first)
     n = data.train_labels.size
-    optimizer = make_optimizer(job.recipe, job.recipe.epochs * job.steps)
+    optimizer = make_optimizer(job.recipe, job.steps)
     size = job.recipe.batch_size
 
     start = jax.jit(lambda trial: init_trial(job, data, root, trial))

@@ -90,7 +90,7 @@ def _ways(backend: str, g: Geometry) -> tuple[tuple[Callable, Callable | None], 
     """
     if backend == "cpu":
         back = _input_grad_direct if g.strides == (1, 1) else _input_grad_patches
-        return (_direct, None), (back, None), (_kernel_grad_in_cache, None)
+        return (_direct_or_patches, None), (back, None), (_kernel_grad_in_cache, None)
     return (
         (_direct, _patches_product),
         (_input_grad_native, _input_grad_patches),
@@ -117,6 +117,11 @@ def _batched(alone: Callable, under_vmap: Callable | None, g: Geometry) -> Calla
         return lax.map(one, jnp.arange(axis_size)), True
 
     return f
+
+
+def _direct_or_patches(g: Geometry, images, kernel):
+    """The library has no fast way for one channel."""
+    return (_patches_product if images.shape[-1] == 1 else _direct)(g, images, kernel)
 
 
 def _direct(g: Geometry, images, kernel):

@@ -25,7 +25,6 @@ class Conv(nn.Module):
     features: int
     kernel: int = 3
     stride: int = 1
-    use_bias: bool = False
     dtype: Any = jnp.float32
 
     @nn.compact
@@ -33,16 +32,23 @@ class Conv(nn.Module):
         shape = (self.kernel, self.kernel, x.shape[-1], self.features)
         weights = self.param("kernel", nn.initializers.he_normal(), shape)
         low = (self.kernel - 1) // 2
-        x = convolution.conv(
+        return convolution.conv(
             x.astype(self.dtype),
             weights.astype(self.dtype),
             (self.stride, self.stride),
             ((low, self.kernel - 1 - low),) * 2,
         )
-        if self.use_bias:
-            bias = self.param("bias", nn.initializers.zeros_init(), (self.features,))
-            x = x + bias.astype(self.dtype)[None, None, None]
-        return x
+
+
+class Bias(nn.Module):
+    """Adds a number to each channel."""
+
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x):
+        bias = self.param("bias", nn.initializers.zeros_init(), x.shape[-1:])
+        return x + bias.astype(self.dtype)[None, None, None]
 
 
 class BatchNorm(nn.Module):
@@ -130,12 +136,22 @@ def _max_pool_fwd(g: Geometry, x: jax.Array):
 
 def _max_pool_bwd(g: Geometry, saved, grad: jax.Array):
     x, out = saved
-    parts, open_ = [], jnp.ones(out.shape, bool)
-    for seen in taps(g, _padded(g, x)):
-        wins = open_ & (seen == out)
-        parts.append(jnp.where(wins, grad, jnp.zeros((), grad.dtype)))
-        open_ &= ~wins
-    return (add_taps(g, parts),)
+    views = taps(g, _padded(g, x))
+    winner = jnp.full(out.shape, len(views), jnp.int32)
+    for number, seen in reversed(list(enumerate(views))):
+        winner = jnp.where(seen == out, number, winner)
+    zero = jnp.zeros((), grad.dtype)
+    if g.strides != g.window or g.padding != ((0, 0), (0, 0)):
+        parts = [jnp.where(winner == k, grad, zero) for k in range(len(views))]
+        return (add_taps(g, parts),)
+    # Windows that do not overlap: one pass over the input instead of a sum of many.
+    (b, h, w, c), (down, right) = out.shape, g.window
+    number = jnp.arange(down)[:, None] * right + jnp.arange(right)[None]
+    wins = winner[:, :, None, :, None] == number[None, None, :, None, :, None]
+    spread = jnp.where(wins, grad[:, :, None, :, None], zero)
+    spread = spread.reshape(b, h * down, w * right, c)
+    rest = [(0, n - m) for n, m in zip(x.shape, spread.shape, strict=True)]
+    return (jnp.pad(spread, rest),)
 
 
 _max_pool.defvjp(_max_pool_fwd, _max_pool_bwd)
