@@ -127,12 +127,16 @@ def by_hand(job, arrays, trial):
             d2 = (p - target) / rows.size
             d1 = (d2 @ w2.T) * (hidden > 0)
             grads = [x.T @ d1, d1.sum(0), hidden.T @ d2, d2.sum(0)]
-            rate = recipe.learning_rate
-            if recipe.schedule == "linear":
-                rate *= 1 - step / total
+            rate, warmup = recipe.learning_rate, round(recipe.warmup * job.steps)
+            if step < warmup:
+                rate *= step / warmup
+            elif recipe.schedule == "linear":
+                rate *= 1 - (step - warmup) / (total - warmup)
             for w, v, g in zip(weights, momentum, grads, strict=True):
+                g = g + recipe.weight_decay * w if w.ndim > 1 else g
                 v[:] = recipe.momentum * v + g
-                w -= rate * v
+                nesterov = recipe.optimizer == "nesterov"
+                w -= rate * (g + recipe.momentum * v if nesterov else v)
             step += 1
     return weights
 
@@ -143,6 +147,8 @@ def by_hand(job, arrays, trial):
         {},
         {"momentum": 0.0, "learning_rate": 0.3},
         {"schedule": "linear", "label_smoothing": 0.2},
+        {"schedule": "linear", "warmup": 1.4, "weight_decay": 0.01},
+        {"optimizer": "nesterov", "warmup": 0.5},
     ],
 )
 def test_training_is_the_textbooks_sgd(tiny, recipe):
