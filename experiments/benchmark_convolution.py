@@ -36,8 +36,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from benchmark_training import peak_way, seconds
+from experiment import save
 from jax import lax
-from results_file import save
 
 import jaxmem
 from jaxmem.data import Dataset

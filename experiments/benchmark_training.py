@@ -26,7 +26,7 @@ import time
 import jax
 import jax.numpy as jnp
 import numpy as np
-from results_file import save
+from experiment import save
 
 from jaxmem import load_dataset
 from jaxmem.batches import epoch_batches

@@ -13,7 +13,7 @@ import argparse
 
 import jax
 import numpy as np
-from results_file import save
+from experiment import save
 
 import jaxmem
 

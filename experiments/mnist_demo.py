@@ -22,7 +22,7 @@ import time
 
 import jax
 import numpy as np
-from results_file import RESULTS, save
+from experiment import RESULTS, save
 from scipy.stats import spearmanr
 
 import jaxmem

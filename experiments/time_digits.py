@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from results_file import save
+from experiment import save
 
 
 def run(trials: int, cache: str) -> dict:

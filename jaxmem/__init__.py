@@ -3,7 +3,7 @@
 from jaxmem.data import Dataset, load_dataset, make_dataset
 from jaxmem.errors import InputError
 from jaxmem.models import MODELS, Model, Spec, from_linen
-from jaxmem.predicting import predict_trials
+from jaxmem.predicting import extract_features, predict_trials
 from jaxmem.recipes import RECIPES, Recipe
 from jaxmem.results import Pairs, Run, open_run
 from jaxmem.running import run_trials
@@ -20,6 +20,7 @@ __all__ = [
     "Run",
     "Spec",
     "__version__",
+    "extract_features",
     "from_linen",
     "load_dataset",
     "make_dataset",

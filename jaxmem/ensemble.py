@@ -48,6 +48,7 @@ class Arrays(NamedTuple):
     train_labels: jax.Array  # int32 [N]
     test_images: jax.Array  # [E, H, W, C]
     test_labels: jax.Array  # int32 [E]
+    masks: jax.Array | None = None  # bits of given subsets, uint8 [T, ceil(N / 8)]
 
 
 class Plan(NamedTuple):
@@ -102,9 +103,7 @@ def advance_trial(
     last: jax.Array,
 ) -> TrainState:
     """Train ONE trial for the epochs first … last - 1."""
-    n = data.train_labels.size
-    subset = subsets.draw_subset(root, trial, n, job.subset_size)
-    mask = subsets.inclusion_mask(subset, n)
+    subset, mask = _subset(job, data, root, trial)
     recipe = job.recipe
 
     def batches_of(epoch):
@@ -136,9 +135,7 @@ def evaluate_trial(
     job: Job, data: Arrays, root: jax.Array, trial: jax.Array, state: TrainState
 ) -> Outcomes:
     """What ONE trained trial says of all examples."""
-    n = data.train_labels.size
-    subset = subsets.draw_subset(root, trial, n, job.subset_size)
-    mask = subsets.inclusion_mask(subset, n)
+    _, mask = _subset(job, data, root, trial)
     train = training.predict(job.model, state, data.train_images, data.train_labels)
     test = training.predict(job.model, state, data.test_images, data.test_labels)
     loss = jnp.sum(train.loss, where=mask) / job.subset_size
@@ -151,6 +148,16 @@ def evaluate_trial(
         final_loss=loss,
         diverged=~(train.finite & test.finite & jnp.isfinite(loss)),
     )
+
+
+def _subset(job: Job, data: Arrays, root: jax.Array, trial: jax.Array):
+    """What ONE trial sees: the examples int32 [m], and a mask bool [N]."""
+    n, m = data.train_labels.size, job.subset_size
+    if data.masks is None:
+        subset = subsets.draw_subset(root, trial, n, m)
+    else:
+        subset = subsets.given_subset(data.masks, trial, n, m)
+    return subset, subsets.inclusion_mask(subset, n)
 
 
 def _optimizer(job: Job) -> optax.GradientTransformation:
@@ -292,10 +299,15 @@ def make_mesh() -> Mesh:
     return jax.make_mesh((len(devices),), (AXIS,), (AxisType.Auto,), devices=devices)
 
 
-def make_ensemble(job: Job, data: Dataset, root: jax.Array) -> Ensemble:
-    """Place the data on all local devices, as one mesh."""
+def make_ensemble(
+    job: Job, data: Dataset, root: jax.Array, masks: np.ndarray | None = None
+) -> Ensemble:
+    """Place the data on all local devices, as one mesh.
+
+    masks: bits of the trials' subsets, uint8 [T, ceil(N / 8)]; None draws them.
+    """
     mesh = make_mesh()
-    arrays = Arrays(*data.train[:2], *data.test[:2])
+    arrays = Arrays(*data.train[:2], *data.test[:2], masks)
     everywhere = NamedSharding(mesh, PartitionSpec())
     return Ensemble(job, mesh, *jax.device_put((arrays, root), everywhere))
 

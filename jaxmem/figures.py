@@ -34,18 +34,30 @@ def save(figure: Figure, path: Path) -> None:
 
 def histogram(mem: np.ndarray, threshold: float) -> Figure:
     """Memorization of all training examples [N] on a logarithmic count axis (Figure 3)."""
+    figure, known = _histogram(mem, "memorization", "training examples")
+    figure.axes[0].axvline(threshold, color="black", linestyle="--", linewidth=1)
+    memorized = int((known >= threshold).sum())
+    figure.axes[0].set_title(f"{memorized:,} of {mem.size:,} have mem ≥ {threshold:g}")
+    return figure
+
+
+def influence_histogram(infl: np.ndarray, threshold: float) -> Figure:
+    """Influence of the selected pairs [P], on a logarithmic count axis (Figure 3)."""
+    figure, known = _histogram(infl, "influence", "pairs")
+    figure.axes[0].set_title(f"{known.size:,} pairs have infl ≥ {threshold:g}")
+    return figure
+
+
+def _histogram(values: np.ndarray, name: str, of: str) -> tuple[Figure, np.ndarray]:
     figure = Figure(figsize=(5, 3))
     axes = figure.subplots()
-    known = mem[np.isfinite(mem)]
+    known = values[np.isfinite(values)]
     axes.hist(known, bins=np.linspace(min(0, known.min(initial=0)), 1, 51))
-    axes.axvline(threshold, color="black", linestyle="--", linewidth=1)
-    memorized = int((known >= threshold).sum())
-    axes.set_title(f"{memorized:,} of {mem.size:,} examples have mem ≥ {threshold:g}")
-    axes.set(xlabel="memorization", ylabel="training examples")
+    axes.set(xlabel=name, ylabel=of)
     if known.size:
         axes.set_yscale("log")
     axes.spines[["top", "right"]].set_visible(False)
-    return figure
+    return figure, known
 
 
 def examples(mem: np.ndarray, data: Dataset) -> Figure:

@@ -1,22 +1,35 @@
-"""Run the models that a workdir kept on another test set.
+"""Run the models that a workdir kept.
 
 run = jaxmem.predict_trials("runs/digits", other)  # trained with keep_models=True
 run.pairs()                                        # influence on the test examples of other
 """
 
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmem.data import Dataset
+from jaxmem.data import Dataset, make_dataset
 from jaxmem.ensemble import make_mesh, predict_models, use_all_cores
 from jaxmem.errors import InputError
 from jaxmem.kept import KeptModels
-from jaxmem.models import Spec, make_model
+from jaxmem.models import Model, Spec, make_model
+from jaxmem.models.contract import PyTree
 from jaxmem.progress import progress
 from jaxmem.results import Run, open_run
+from jaxmem.training import to_float
+
+FEATURE_ROWS = 500  # images whose features are computed at a time
+
+
+class _Kept(NamedTuple):
+    run: Run
+    trials: np.ndarray  # int64 [K], finished ones whose models were kept, sorted
+    models: KeptModels
+    model: Model
+    like: PyTree  # the tree of one kept model, as shapes
 
 
 def predict_trials(workdir: str | Path, data: Dataset) -> Run:
@@ -25,11 +38,66 @@ def predict_trials(workdir: str | Path, data: Dataset) -> Run:
     Its trials are those finished ones whose models were kept. Raises InputError if there
     are none, or if the images have another shape or more classes than the models know.
     """
+    run, wanted, models, model, like = _open(workdir, data)
+    classes = run.config["num_classes"]
+    if data.test.labels.max() >= classes:
+        raise InputError(
+            f"{data.name} has label {data.test.labels.max()}; the models of {workdir} know "
+            f"{classes} classes, 0 … {classes - 1}"
+        )
+    program = predict_models(model, make_mesh(), data.test.images, data.test.labels)
+    correct = np.zeros((wanted.size, data.test.labels.size), bool)
+    with progress("predicting", wanted.size, "models") as bar:
+        for numbers, block in models.blocks(like):
+            place = np.searchsorted(wanted, numbers).clip(max=wanted.size - 1)
+            known = wanted[place] == numbers  # not one that diverged
+            right = np.asarray(program(block["params"], block["model_state"]))
+            correct[place[known]] = right[known]
+            bar.update(len(numbers))
+    return run.with_test(wanted, data.test, correct)
+
+
+def extract_features(workdir: str | Path, data: Dataset, trial: int = 0) -> Dataset:
+    """The data as a kept model sees it: what its last dense layer is given, D numbers.
+
+    The result's images are float32 [R, 1, D, 1], its ids those of the features. Raises
+    InputError if the trial's model was not kept, knows no features, or takes other images.
+    """
+    run, wanted, models, model, like = _open(workdir, data)
+    if trial not in wanted:
+        raise InputError(f"{workdir} kept no model of trial {trial}")
+    if model.features is None:
+        raise InputError(
+            f"model {run.config['model']} names no features; give its Model the function"
+        )
+    numbers, block = next(part for part in models.blocks(like) if trial in part[0])
+    place = numbers.tolist().index(trial)
+    one = jax.tree.map(lambda a: jnp.asarray(a[place]), block)
+
+    @jax.jit
+    def features(images):
+        return model.features(one["params"], one["model_state"], to_float(images))
+
+    def of(images):
+        starts = range(0, len(images), FEATURE_ROWS)
+        return np.concatenate([features(images[s : s + FEATURE_ROWS]) for s in starts])
+
+    return make_dataset(
+        f"{data.name}-{run.config['model']}-features",
+        of(data.train.images),
+        data.train.labels,
+        of(data.test.images),
+        data.test.labels,
+        data.num_classes,
+    )
+
+
+def _open(workdir: str | Path, data: Dataset) -> _Kept:
     use_all_cores()
     run = open_run(workdir)
     folder = run.workdir / "models"
-    kept = KeptModels(run.workdir) if folder.exists() else None
-    wanted = np.intersect1d(run.trials, kept.trials()) if kept else np.zeros(0, int)
+    models = KeptModels(run.workdir) if folder.exists() else None
+    wanted = np.intersect1d(run.trials, models.trials()) if models else np.zeros(0, int)
     if not wanted.size:
         raise InputError(f"{workdir} kept no models: train it with --keep-models")
     shape = tuple(run.config["image_shape"])
@@ -38,24 +106,10 @@ def predict_trials(workdir: str | Path, data: Dataset) -> Run:
             f"{data.name} has images of shape {data.test.images.shape[1:]}; the models of "
             f"{workdir} know {shape}"
         )
-    classes = run.config["num_classes"]
-    if data.test.labels.max() >= classes:
-        raise InputError(
-            f"{data.name} has label {data.test.labels.max()}; the models of {workdir} know "
-            f"{classes} classes, 0 … {classes - 1}"
-        )
     precision = jnp.dtype(run.config["precision"])
-    spec = Spec(classes, tuple(run.config["hidden"]), precision)
+    spec = Spec(run.config["num_classes"], tuple(run.config["hidden"]), precision)
     model = make_model(run.config["model"], spec)
     image = jax.ShapeDtypeStruct(shape, jnp.float32)
     params, state = jax.eval_shape(model.init, jax.random.key(0), image)
-    program = predict_models(model, make_mesh(), data.test.images, data.test.labels)
-    correct = np.zeros((wanted.size, data.test.labels.size), bool)
-    with progress("predicting", wanted.size, "models") as bar:
-        for numbers, block in kept.blocks({"params": params, "model_state": state}):
-            place = np.searchsorted(wanted, numbers).clip(max=wanted.size - 1)
-            known = wanted[place] == numbers  # not one that diverged
-            right = np.asarray(program(block["params"], block["model_state"]))
-            correct[place[known]] = right[known]
-            bar.update(len(numbers))
-    return run.with_test(wanted, data.test, correct)
+    like = {"params": params, "model_state": state}
+    return _Kept(run, wanted, models, model, like)

@@ -13,12 +13,11 @@ import logging
 import sys
 import time
 
-import jax
 import numpy as np
 
 from jaxmem import figures, trials
 from jaxmem.batches import BATCHINGS
-from jaxmem.cache import cache_dir
+from jaxmem.cache import keep_compiled
 from jaxmem.data import Dataset, count_duplicates, load_dataset
 from jaxmem.ensemble import hardware, use_all_cores
 from jaxmem.errors import InputError
@@ -204,7 +203,7 @@ def _run(
 ) -> None:
     start = time.perf_counter()
     use_all_cores()
-    _keep_compiled()
+    keep_compiled()
     data = load_dataset(dataset, data_dir)
     run = run_trials(data, **arguments)
     if not run.trials.size:
@@ -226,13 +225,6 @@ def _run(
             f"cannot write to {run.workdir}: {error.strerror}; the trials are kept"
         ) from error
     _print_table(summary, run)
-
-
-def _keep_compiled() -> None:
-    """Keep compiled programs for the next run, where the user has not said otherwise."""
-    if jax.config.jax_compilation_cache_dir is None:
-        jax.config.update("jax_compilation_cache_dir", str(cache_dir() / "xla"))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 def summarize(

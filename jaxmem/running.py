@@ -45,11 +45,12 @@ FREE = ("dataset", "jaxmem")
 
 def run_trials(
     data: Dataset,
-    trials: int = 4000,
+    trials: int | None = None,
     workdir: str | Path | None = None,
     *,
     model: str = "mlp",
     subset_fraction: float = 0.7,
+    masks: np.ndarray | None = None,
     seed: int = 0,
     batching: Batching = "packed",
     width: int | None = None,
@@ -58,8 +59,12 @@ def run_trials(
 ) -> Run:
     """Train the trials that the workdir lacks, and open it.
 
+    trials: how many; default 4,000, or all of the given masks.
     workdir: default runs/<dataset>-<model>-<hash of the configuration>. A workdir with
       fewer trials of the same configuration is topped up.
+    masks: bool [T, N], which examples each trial shall see, as many in every row: in place
+      of random subsets of subset_fraction. Without them a trial's subset depends on the
+      seed: `masks=other.included` trains on the subsets of another run, with another seed.
     width: models trained side by side on one device; None times a few, keeps the best.
     keep_models: keep the final models of the trials trained now, for `jaxmem.predict`.
     recipe: fields of `jaxmem.Recipe` that differ from the (dataset, model)'s own.
@@ -68,6 +73,18 @@ def run_trials(
     that cannot be written, is in use, or holds another configuration or other data.
     """
     use_all_cores()  # before anything starts JAX
+    n = data.train.labels.size
+    if masks is None:
+        trials = 4000 if trials is None else trials
+        m = subset_size(n, subset_fraction)
+    else:
+        masks, m = _check_masks(masks, n)
+        trials = len(masks) if trials is None else trials
+        if trials > len(masks):
+            raise InputError(
+                f"{trials} trials need as many masks, but {len(masks)} are given"
+            )
+        subset_fraction = m / n
     if trials < 1:
         raise InputError(f"trials {trials} must be at least 1")
     if width is not None and width < 1:
@@ -75,8 +92,6 @@ def run_trials(
     if batching not in BATCHINGS:
         raise InputError(f"unknown batching {batching!r}; known: {', '.join(BATCHINGS)}")
     chosen = recipe_for(data.name, model, **recipe)
-    n = data.train.labels.size
-    m = subset_size(n, subset_fraction)
     architecture = make_model(
         model, Spec(data.num_classes, chosen.hidden, jnp.dtype(chosen.precision))
     )
@@ -93,6 +108,7 @@ def run_trials(
         # So that another architecture under the same name does not pass for it.
         "parameters": count_parameters(architecture, data.train.images),
         "subset_fraction": subset_fraction,
+        "masks": None if masks is None else hashlib.sha256(masks).hexdigest()[:16],
         "seed": seed,
         "batching": batching,
         **dataclasses.asdict(chosen),
@@ -103,13 +119,29 @@ def run_trials(
         store = _prepare(workdir, config, data, trials)
         missing = np.nonzero(store.status()[:trials] == trials_.MISSING)[0].tolist()
         if missing:
-            ensemble = make_ensemble(job, data, root)
-            plan = _plan(workdir, ensemble, width)
+            ensemble = make_ensemble(job, data, root, masks)
+            plan = _plan(workdir, ensemble, width, config)
             kept = KeptModels(workdir) if keep_models else None
             in_flight = TrainingOnDisk(workdir)
             _train(ensemble, plan, store, missing, trials, kept, in_flight)
             in_flight.remove()
     return open_run(workdir)
+
+
+def _check_masks(masks: np.ndarray, n: int) -> tuple[np.ndarray, int]:
+    """Their bits, uint8 [T, ceil(n / 8)], and how many examples each includes."""
+    masks = np.asarray(masks)
+    if masks.ndim != 2 or masks.shape[1] != n or masks.dtype != bool or not len(masks):
+        raise InputError(
+            f"masks are {masks.dtype} {list(masks.shape)}; expected bool [trials, {n}]"
+        )
+    sizes = np.unique(masks.sum(axis=1))
+    if sizes.size > 1 or sizes[0] < 1:
+        raise InputError(
+            f"masks include {sizes[0]} to {sizes[-1]} examples; every trial of a run must "
+            "see equally many, at least 1"
+        )
+    return np.packbits(masks, axis=1), int(sizes[0])
 
 
 def default_workdir(config: dict[str, Any]) -> Path:
@@ -156,18 +188,28 @@ def _prepare(workdir: Path, config: dict, data: Dataset, trials: int) -> trials_
     )
 
 
-def _plan(workdir: Path, ensemble: Ensemble, width: int | None) -> Plan:
+# What this process has timed already, so that trainings on many subsets of one dataset
+# (removal sets, fractions, flipped labels) are timed once.
+_PLANS: dict[str, Plan] = {}
+
+
+def _plan(workdir: Path, ensemble: Ensemble, width: int | None, config: dict) -> Plan:
     """The plan that the workdir remembers for this hardware, or a new one.
 
     Wider products round differently, so a resumed run keeps its plan: then it gives bit for
     bit what an uninterrupted one gives.
     """
+    other = ("data", "dataset", "masks", "subset_fraction", "seed")
+    alike = {k: v for k, v in config.items() if k not in other}
+    alike["examples"], alike["width"] = ensemble.data.train_labels.size, width
+    timed = json.dumps([hardware(), alike])
     path = workdir / "plan.json"
     plans = json.loads(path.read_text()) if path.exists() else {}
     known = plans.get(hardware())
     if known and width in (None, known["width"]):
         return Plan(**known)
-    plan = make_plan(ensemble, width)
+    plan = _PLANS.get(timed) or make_plan(ensemble, width)
+    _PLANS[timed] = plan
     trials_.write_json(path, {**plans, hardware(): plan._asdict()})
     return plan
 

@@ -31,6 +31,12 @@ def draw_subset(root: jax.Array, trial: jax.Array, n: int, m: int) -> jax.Array:
     return jax.random.permutation(key, jnp.arange(n, dtype=jnp.int32))[:m]
 
 
+def given_subset(masks: jax.Array, trial: jax.Array, n: int, m: int) -> jax.Array:
+    """The m examples in one trial's row of bits, uint8 [T, ceil(n / 8)]: int32 [m]."""
+    mask = jnp.unpackbits(masks[trial], count=n)
+    return jnp.nonzero(mask, size=m)[0].astype(jnp.int32)
+
+
 def inclusion_mask(subset_m: jax.Array, n: int) -> jax.Array:
     """The same subset as a mask over all n examples: bool [n]."""
     return jnp.zeros(n, bool).at[subset_m].set(True)

@@ -1,5 +1,6 @@
 """ONE model: init, fit, predict. Knows no ensemble, no mesh, no disk."""
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -12,8 +13,10 @@ from jaxmem.batches import Batches
 from jaxmem.models.contract import Model, PyTree
 from jaxmem.recipes import Recipe
 
-# Rows per evaluation step: large enough for the matrix units, small enough for caches.
-EVAL_BATCH = 1000
+# Rows per evaluation step: enough for the matrix units; for large images fewer, so that
+# evaluation needs less memory than training did.
+EVAL_ROWS = (16, 1000)  # at least, at most
+EVAL_VALUES = 2**20  # pixels times channels
 
 
 class TrainState(NamedTuple):
@@ -147,7 +150,8 @@ def predict(
 ) -> Predictions:
     """Evaluate on images [R, H, W, C] and labels int32 [R], in chunks of rows."""
     rows = labels.size
-    chunk = min(EVAL_BATCH, rows)
+    least, most = EVAL_ROWS
+    chunk = min(max(least, EVAL_VALUES // math.prod(images.shape[1:])), most, rows)
     # The last chunk overlaps the one before it, so that all have one shape.
     starts = jnp.minimum(jnp.arange(0, rows, chunk), rows - chunk)
 

@@ -1,5 +1,7 @@
-"""The parts of the experiments that compute something of their own."""
+"""Every experiment, end to end at toy size: what its numbers must satisfy."""
 
+import csv
+import json
 import sys
 from pathlib import Path
 
@@ -7,15 +9,193 @@ import numpy as np
 import pytest
 
 import jaxmem
+from jaxmem.ensemble import Plan
+
+TRIALS, REPETITIONS = 40, 5
+FOLDER = Path(__file__).parents[1] / "experiments"
 
 
 @pytest.fixture
 def experiments(monkeypatch):
     """Import an experiment as its own command does."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "experiments"))
+    monkeypatch.syspath_prepend(str(FOLDER))
     yield lambda name: __import__(name)
-    for name in ("mnist_demo", "results_file"):
-        sys.modules.pop(name, None)
+    for path in FOLDER.glob("*.py"):
+        sys.modules.pop(path.stem, None)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Trials that all experiments of the module share, and their results."""
+    return tmp_path_factory.mktemp("runs"), tmp_path_factory.mktemp("results")
+
+
+@pytest.fixture
+def run(experiments, folders, monkeypatch):
+    """Run an experiment on 200 digits; returns its JSON and its table of a name."""
+    workdir, results = folders
+    plan = Plan(devices=4, width=1, rounds=3)
+    monkeypatch.setattr("jaxmem.running.make_plan", lambda *_: plan)
+
+    def call(name, *arguments, repetitions=False):
+        flags = [f"--trials={TRIALS}", "--rows=200"]
+        flags += [f"--workdir={workdir}", f"--results={results}", "--recipe=mlp.epochs=20"]
+        flags += [f"--repetitions={REPETITIONS}"] if repetitions else []
+        experiments(name).main([*flags, *arguments])
+        found = json.loads((results / name / "digits.json").read_text())
+        tables = {}
+        for path in (results / name).glob("*.csv"):
+            with open(path) as file:
+                rows = list(csv.DictReader(file))
+            columns = {k: [row[k] for row in rows] for k in (rows[0] if rows else {})}
+            tables[path.stem.removeprefix("digits_")] = columns
+        for picture in (results / name).glob("*.png"):
+            assert picture.with_suffix(".pdf").exists()
+        return found, tables
+
+    return call
+
+
+def numbers(column):
+    return np.array(column, float)
+
+
+def test_memorization(run, folders):
+    found, tables = run("memorization")
+    stored = jaxmem.open_run(folders[0] / "mlp")
+    assert found["dataset"] == "digits" and found["training_examples"] == 200
+    estimates = found["estimates"]["mlp"]
+    assert sum(estimates["histogram"]) == np.isfinite(stored.memorization).sum()
+    assert estimates["memorized"] == (stored.memorization >= 0.25).sum() > 0
+    assert tables["mlp_mem"]["id"] == stored.tr_ids.tolist()
+    np.testing.assert_allclose(
+        numbers(tables["mlp_mem"]["mem"]), stored.memorization, atol=1e-6
+    )
+
+
+def test_marginal_utility(run, tmp_path, digits):
+    found, tables = run("marginal_utility", repetitions=True)
+    curves = found["curves"]["mlp"]
+    assert (np.diff(curves["remaining"]) >= 0).all() and curves["remaining"][0] < 1
+    np.testing.assert_allclose(numbers(tables["mlp"]["p"]), curves["p"], atol=1e-6)
+    # A threshold above 1 removes nothing, and gives the accuracy of training on all.
+    assert curves["threshold"][-1] > 1 and curves["remaining"][-1] == 1
+    data = digits._replace(train=type(digits.train)(*(a[:200] for a in digits.train)))
+    masks = np.ones((2 * REPETITIONS, 200), bool)
+    whole = jaxmem.run_trials(data, workdir=tmp_path, masks=masks, epochs=20)
+    arms = whole.test_accuracy[:REPETITIONS], whole.test_accuracy[REPETITIONS:]
+    for name, arm in zip(("memorized", "random"), arms, strict=True):
+        np.testing.assert_allclose(curves[f"{name}_mean"][-1], arm.mean(), atol=1e-6)
+        np.testing.assert_allclose(curves[f"{name}_std"][-1], arm.std(), atol=1e-6)
+
+
+def test_influence(run, folders):
+    found, tables = run("influence", repetitions=True)
+    pairs = jaxmem.open_run(folders[0] / "mlp").pairs()
+    counted = found["pairs"]["mlp"]
+    assert counted["pairs"] == pairs.infl.size == len(tables["mlp_pairs"]["infl"]) > 0
+    assert counted["train_examples"] == len(set(tables["mlp_pairs"]["tr_id"]))
+    assert counted["test_examples"] == len(set(pairs.tt_idx.tolist()))
+    most = max(np.bincount(pairs.tr_idx))
+    assert counted["most_pairs_of_a_train_example"] == most
+    # What the removal trained on: neither arm sees what it must not.
+    masks = [jaxmem.open_run(f).included for f in folders[0].glob("mlp-without-*")]
+    (included,) = (
+        m
+        for m in masks
+        if not m[:REPETITIONS, pairs.tr_idx].any()
+        and m[:REPETITIONS].sum() == REPETITIONS * (200 - counted["train_examples"])
+    )
+    assert (included.sum(axis=1) == 200 - counted["train_examples"]).all()
+    assert np.unique(included[REPETITIONS:], axis=0).shape[0] == REPETITIONS
+
+
+def test_consistency(run, folders):
+    """The same architecture with the same seeds agrees with itself."""
+    found, tables = run(
+        "consistency", "--models=mlp,mlp,linear", "--recipe=linear.epochs=5"
+    )
+    again = jaxmem.open_run(folders[0] / "mlp-again")
+    first = jaxmem.open_run(folders[0] / "mlp")
+    np.testing.assert_array_equal(first.included, again.included)
+    assert (first.final_loss != again.final_loss).any()
+    itself = found["agreement_with_first"]["mlp"]
+    assert itself["J_mem_at_0.25"] == 1 and itself["D_mem_at_0.25"] == 0
+    assert itself["J_infl_at_0.15"] == 1 and itself["D_infl_at_0.15"] == 0
+    other = found["agreement_with_first"]["mlp, other seed"]
+    assert other["J_mem_at_0.25"] < 1 and other["D_mem_at_0.25"] > 0
+    counts = numbers(tables["mem_linear"]["second"])
+    linear = jaxmem.open_run(folders[0] / "linear").memorization
+    thresholds = numbers(tables["mem_linear"]["thresholds"])
+    assert counts.tolist() == [(linear >= t).sum() for t in thresholds]
+
+
+def test_last_layer(run, folders):
+    found, _ = run("last_layer")
+    result = found["last_layer"]["mlp"]
+    assert result["features"] == 192
+    # The features know every example: linear models are as good as the network that made
+    # them, and depend less on which examples they see than whole networks do.
+    assert result["network_train_accuracy"] > 0.99
+    linear, full = result["linear"], result["full_networks_on_subsets"]
+    assert linear["test_accuracy"][0] > result["network_test_accuracy"] - 0.03
+    assert linear["memorized"] < full["memorized"]
+    whole = jaxmem.open_run(folders[0] / "mlp-whole")
+    assert whole.included.all() and whole.trials.size == 1
+
+
+def test_knobs(run, experiments, monkeypatch):
+    knobs = {
+        "hidden": [(8,), (192,)],
+        "label_smoothing": [0.1],
+        "subset_fraction": [0.4, 0.9],
+    }
+    monkeypatch.setattr(experiments("knobs"), "KNOBS", knobs)
+    found, tables = run("knobs", "--recipe=mlp.epochs=5")
+    rows = {(row["knob"], row["value"]): row for row in found["knobs"]["mlp"]}
+    assert len(rows) == len(tables["mlp"]["knob"]) == 5
+    # Smaller subsets see fewer neighbours, and test worse.
+    few, many = (rows["subset_fraction", v]["test_accuracy"] for v in ("0.4", "0.9"))
+    assert few < many - 0.01
+    # The recipe's own value is the same run whichever knob it is.
+    keys = [("hidden", "192"), ("label_smoothing", "0.1")]
+    assert len({rows[key]["test_accuracy"] for key in keys}) == 1
+
+
+def test_noisy_labels(run, experiments, monkeypatch, digits):
+    monkeypatch.setattr(experiments("noisy_labels"), "SHARES", (0.0, 0.2))
+    found, _ = run("noisy_labels", repetitions=True)
+    table = found["noisy_labels"]["mlp"]
+    assert table["flipped"] == [0, 40]
+    assert np.isnan(table["auc"][0]) and min(table["auc"][1:]) > 0.8
+    # 20 % wrong labels cost accuracy, and their removal wins it back.
+    assert table["accuracy_without_wrong"][-1] > table["accuracy_all"][-1] + 0.02
+    flip = experiments("noisy_labels").flip
+    noisy, wrong = flip(digits, 0.1, 0)
+    assert wrong.sum() == 144
+    np.testing.assert_array_equal(noisy.train.labels != digits.train.labels, wrong)
+    assert set(np.unique(noisy.train.labels)) == set(range(10))
+    assert noisy.test is digits.test
+
+
+def test_bad_input_is_one_line(experiments, capsys):
+    experiment = experiments("experiment")
+    for flag, said in (
+        ("--rows=1", "rows 1 must be in 2 … 1437"),
+        ("--recipe=mlp.epoch=3", "--recipe=mlp.epoch=3 is no MODEL.FIELD=VALUE"),
+        ("--recipe=mlp.epochs=x", "--recipe=mlp.epochs=x is no MODEL.FIELD=VALUE"),
+    ):
+
+        def main(argv, flag=flag):
+            args = experiment.parser("", models="mlp", trials=4).parse_args([flag])
+            experiment.setting("any", args)
+
+        with pytest.raises(SystemExit) as end:
+            experiment.command(main)
+        assert end.value.code == 2
+        assert capsys.readouterr().err.startswith(f"jaxmem: {said}")
+    parsed = experiment._recipes(["mlp.hidden=8,4", "mlp.mirror=true", "cnn.epochs=3"])
+    assert parsed == {"mlp": {"hidden": (8, 4), "mirror": True}, "cnn": {"epochs": 3}}
 
 
 def test_halves_of_the_trials(experiments, tiny, tiny_recipe, tmp_path):

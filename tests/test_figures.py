@@ -33,11 +33,16 @@ def data(request):
 def test_histogram_counts_the_memorized():
     mem = np.array([0.0, 0.0, 0.1, 0.25, 0.9, np.nan])
     axes = figures.histogram(mem, 0.25).axes[0]
-    assert axes.get_title().startswith("2 of 6 examples")
+    assert axes.get_title().startswith("2 of 6 have")
     assert sum(patch.get_height() for patch in axes.patches) == 5
     assert (
         figures.histogram(np.full(4, np.nan), 0.25).axes[0].get_title().startswith("0 of 4")
     )
+    axes = figures.influence_histogram(np.array([0.15, 0.2, 0.4]), 0.15).axes[0]
+    assert axes.get_title() == "3 pairs have infl ≥ 0.15"
+    assert sum(patch.get_height() for patch in axes.patches) == 3
+    empty = figures.influence_histogram(np.zeros(0), 0.15).axes[0]
+    assert empty.get_title().startswith("0 pairs")
 
 
 def test_examples_are_low_middle_and_high(data):

@@ -10,6 +10,15 @@ import pytest
 
 import jaxmem
 from jaxmem import InputError, predict
+from jaxmem.kept import KeptModels
+
+LIKE = {
+    "params": {
+        f"Dense_{k}": {"kernel": np.zeros((a, b), "f"), "bias": np.zeros(b, "f")}
+        for k, (a, b) in enumerate([(16, 5), (5, 3)])
+    },
+    "model_state": {},
+}
 
 
 @pytest.fixture
@@ -44,6 +53,23 @@ def test_top_up_keeps_the_new_models_too(kept, tiny, tiny_recipe):
     # Trials without a model are left out.
     jaxmem.run_trials(tiny, 15, kept.workdir, **tiny_recipe)
     assert jaxmem.predict_trials(kept.workdir, tiny).trials.size == 13
+
+
+def test_features_are_what_the_last_layer_is_given(kept, tiny):
+    """The last layer on the features is the network."""
+    features = jaxmem.extract_features(kept.workdir, tiny, trial=7)
+    assert features.train.images.shape == (61, 1, 5, 1)
+    for _, block in KeptModels(kept.workdir).blocks(LIKE):
+        params = block["params"]
+    last = {name: values[7] for name, values in params["Dense_1"].items()}
+    for examples, correct in (
+        (features.train, kept.train_correct),
+        (features.test, kept.test_correct),
+    ):
+        logits = examples.images.reshape(-1, 5) @ last["kernel"] + last["bias"]
+        np.testing.assert_array_equal(logits.argmax(1) == examples.labels, correct[7])
+    with pytest.raises(InputError, match="kept no model of trial 10"):
+        jaxmem.extract_features(kept.workdir, tiny, trial=10)
 
 
 def test_predict_command(kept, tiny, tmp_path, capsys):

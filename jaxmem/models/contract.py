@@ -8,6 +8,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxmem.errors import InputError
+
 PyTree = Any
 
 
@@ -20,10 +22,13 @@ class Model(NamedTuple):
       weights_B, the loss weights of the batch, means training: a layer that mixes examples
       must weigh them by it, so that an example of weight 0 leaves no trace. None means
       evaluation: every example alone, state unchanged.
+    features(params, state, images_BxHxWxC) -> features_BxD, what the last dense layer is
+      given in evaluation; None where nobody knows.
     """
 
     init: Callable[[jax.Array, jax.Array], tuple[PyTree, PyTree]]
     apply: Callable[[PyTree, PyTree, jax.Array, jax.Array | None], tuple[jax.Array, PyTree]]
+    features: Callable[[PyTree, PyTree, jax.Array], jax.Array] | None = None
 
 
 class Spec(NamedTuple):
@@ -57,4 +62,18 @@ def from_linen(module: nn.Module) -> Model:
             return module.apply(variables, images, None), state
         return module.apply(variables, images, weights, mutable=list(state))
 
-    return Model(init, apply)
+    def features(params, state, images):
+        seen = []
+
+        def note(call, args, kwargs, context):
+            if isinstance(context.module, nn.Dense):
+                seen.append(args[0])
+            return call(*args, **kwargs)
+
+        with nn.intercept_methods(note):
+            module.apply({"params": params, **state}, images, None)
+        if not seen:
+            raise InputError(f"{type(module).__name__} has no dense layer")
+        return seen[-1].reshape((images.shape[0], -1)).astype(jnp.float32)
+
+    return Model(init, apply, features)
