@@ -49,9 +49,7 @@ def main(argv: list[str] | None) -> None:
         tables[model] = table
         numbers[model] = {
             "estimate_trials": int(run.trials.size),
-            **{
-                name: [round(float(v), 6) for v in column] for name, column in table.items()
-            },
+            **{name: [float(f"{v:.6g}") for v in column] for name, column in table.items()},
         }
         pictures[model] = draw(
             [

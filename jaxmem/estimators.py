@@ -5,11 +5,14 @@ the last division rounds, once. The sums over excluded trials are totals minus t
 included ones, so one product is enough.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from jaxmem.bits import count_both
 
 
 class Counts(NamedTuple):
@@ -35,19 +38,19 @@ def memorization_counts(included: jax.Array, train_correct: jax.Array) -> Counts
     return Counts(hits_in, n_in, hits - hits_in, included.shape[0] - n_in)
 
 
-@jax.jit
-def influence_counts(included: jax.Array, test_correct: jax.Array) -> Counts:
-    """Counts, hits [R, E] and n [R, 1], from bool [T, R] and bool [T, E].
+@functools.partial(jax.jit, static_argnums=2)
+def influence_counts(included: jax.Array, test_correct: jax.Array, trials: int) -> Counts:
+    """Counts, hits [R, E] and n [R, 1], from words of trials uint32 [W, R] and [W, E].
 
-    The float32 product of zeros and ones is exact below 2**24 trials, in TF32 and bfloat16
-    products with float32 sums too.
+    `bits.words_of` makes them of the stored bits; trials is how many of theirs are real.
     """
-    inside = included.astype(jnp.float32)
-    right = test_correct.astype(jnp.float32)
-    hits_in = (inside.T @ right).astype(jnp.int32)
-    hits = jnp.sum(test_correct, axis=0, dtype=jnp.int32)
-    n_in = jnp.sum(included, axis=0, dtype=jnp.int32)[:, None]
-    return Counts(hits_in, n_in, hits[None, :] - hits_in, included.shape[0] - n_in)
+    hits_in = count_both(included, test_correct)
+    hits, n_in = (
+        jax.lax.population_count(words).sum(axis=0, dtype=jnp.int32)
+        for words in (test_correct, included)
+    )
+    n_in = n_in[:, None]
+    return Counts(hits_in, n_in, hits[None, :] - hits_in, trials - n_in)
 
 
 def rate_difference(counts: Counts) -> np.ndarray:

@@ -15,10 +15,12 @@ import jax
 import numpy as np
 
 from jaxmem import trials as trials_
+from jaxmem.bits import words_of
 from jaxmem.data import Examples
 from jaxmem.errors import InputError
 from jaxmem.estimators import influence_counts, memorization_counts, rate_difference
 from jaxmem.progress import progress
+from jaxmem.search import Found, search
 from jaxmem.statistics import standard_error
 
 INFLUENCE_ROWS = 1024  # training examples per influence product: bounds its memory
@@ -83,6 +85,13 @@ class Run:
             return self._other_test
         return self._bits("test_correct", self.tt_labels.size)
 
+    @functools.cached_property
+    def _words(self) -> tuple[np.ndarray, np.ndarray]:
+        """Words of trials, uint32 [W, N] of `included` and [W, E] of `test_correct`."""
+        words = (np.asarray(words_of(bits)) for bits in self._packed())
+        sizes = self.tr_labels.size, self.tt_labels.size
+        return tuple(w[:, :size] for w, size in zip(words, sizes, strict=True))
+
     @property
     def train_accuracy(self) -> np.ndarray:
         """Accuracy of each trial over the examples it saw: float32 [T]."""
@@ -139,11 +148,12 @@ class Run:
             raise InputError(
                 f"training row {outside[0]} is outside 0 … {self.tr_labels.size - 1}"
             )
-        right = self.test_correct[:, test_rows]
+        included, right = self._words
+        right = right[:, test_rows]
         parts = []
         for start in range(0, max(rows.size, 1), INFLUENCE_ROWS):
             some = rows[start : start + INFLUENCE_ROWS]
-            counts = influence_counts(self.included[:, some], right)
+            counts = influence_counts(included[:, some], right, self.trials.size)
             parts.append((rate_difference(counts), standard_error(counts)))
         infl, se = (np.concatenate(part) for part in zip(*parts, strict=True))
         return infl, se
@@ -167,6 +177,24 @@ class Run:
         order = np.lexsort((tt, tr, -value))
         tr, tt, value, error = (part[order] for part in (tr, tt, value, error))
         return Pairs(tr, tt, value, error, self.memorization[tr])
+
+    def search(self, infl: float | None = 0.15, top: int = 0) -> Found:
+        """Search the influence of every training example on every test example.
+
+        Across classes too, and of examples that are not memorized: pairs with influence >=
+        infl, and with `top` the highest of each training and of each test example. The
+        [N, E] matrix never exists; see `jaxmem.search`.
+        """
+        included, right = self._packed()
+        n, e = self.tr_labels.size, self.tt_labels.size
+        return search(included, n, right, e, infl, top)
+
+    def _packed(self) -> tuple[np.ndarray, np.ndarray]:
+        """Bits of `included` and of `test_correct`, packed along examples."""
+        included = self._store.read("included", self.trials)
+        if self._other_test is not None:
+            return included, np.packbits(self._other_test, axis=1)
+        return included, self._store.read("test_correct", self.trials)
 
     def _test_rows(self, label: int) -> np.ndarray:
         return np.nonzero(self.tt_labels == label)[0]

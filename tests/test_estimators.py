@@ -5,6 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from jaxmem.bits import words_of
 from jaxmem.estimators import influence_counts, memorization_counts, rate_difference
 
 
@@ -17,6 +18,13 @@ def naive(included, correct, i, j):
     inside = mean([int(c[j]) for m, c in zip(included, correct, strict=True) if m[i]])
     outside = mean([int(c[j]) for m, c in zip(included, correct, strict=True) if not m[i]])
     return float("nan") if None in (inside, outside) else float(inside - outside)
+
+
+def influence(included, correct):
+    """influence_counts of bool [T, N] and bool [T, E]."""
+    n, e = included.shape[1], correct.shape[1]
+    words = [words_of(np.packbits(values, 1)) for values in (included, correct)]
+    return influence_counts(words[0][:, :n], words[1][:, :e], len(included))
 
 
 def random_trials(seed, t, n, e):
@@ -44,7 +52,7 @@ def test_memorization_equals_the_naive_loop_exactly(case):
 @pytest.mark.parametrize("case", CASES)
 def test_influence_equals_the_naive_loop_exactly(case):
     included, _, correct = random_trials(*case)
-    got = rate_difference(influence_counts(included, correct))
+    got = rate_difference(influence(included, correct))
     n, e = included.shape[1], correct.shape[1]
     expected = [[naive(included, correct, i, j) for j in range(e)] for i in range(n)]
     np.testing.assert_array_equal(got, expected)
@@ -54,7 +62,7 @@ def test_a_value_on_the_threshold_reaches_it():
     # 4/5 − 11/20 is 1/4; float64 gives 0.25 only if rounded once.
     included = np.array([True] * 5 + [False] * 20)
     correct = np.array([True] * 4 + [False] + [True] * 11 + [False] * 9)
-    counts = influence_counts(included[:, None], correct[:, None])
+    counts = influence(included[:, None], correct[:, None])
     assert rate_difference(counts)[0, 0] >= 0.25
 
 

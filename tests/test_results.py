@@ -136,3 +136,21 @@ def test_mislabelled_digits_are_memorized_first(digits, tmp_path):
     influence = run.influence(flipped)
     of_truth = [influence[k, digits.test.labels == truth[k]] for k in range(flipped.size)]
     assert np.mean(np.concatenate(of_truth)) <= 0
+
+
+def test_search_of_a_run_is_its_influence(tiny, tiny_recipe, tmp_path):
+    run = jaxmem.run_trials(tiny, 40, tmp_path, **tiny_recipe)
+    found = run.search(infl=0.2, top=2)
+    infl = run.influence(np.arange(61))
+    rows, columns = np.nonzero(infl >= 0.2)
+    assert rows.size > 5
+    np.testing.assert_array_equal(found.rows, rows)
+    np.testing.assert_array_equal(found.columns, columns)
+    np.testing.assert_array_equal(found.of_rows.infl, -np.sort(-infl, axis=1)[:, :2])
+    np.testing.assert_array_equal(found.of_columns.infl, -np.sort(-infl.T, axis=1)[:, :2])
+    # Of one class and memorized, they are the run's pairs.
+    pairs = run.pairs(infl=0.2, mem=0.1)
+    mine = (run.tr_labels[rows] == run.tt_labels[columns]) & (run.memorization[rows] >= 0.1)
+    assert set(zip(rows[mine], columns[mine], strict=True)) == set(
+        zip(pairs.tr_idx, pairs.tt_idx, strict=True)
+    )

@@ -1,0 +1,69 @@
+"""Counting over packed bits: in how many trials are both bits set?
+
+Stored bits lie along examples, a row a trial. A product over trials wants them the other
+way round: words of 32 trials, a column an example. On CPUs the product is AND and popcount;
+on GPUs and TPUs int8 products on the matrix units. Both are exact.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+# Words that one pass over a tile adds up. LLVM makes vector instructions of 16, not of 8:
+# 0.9 against 0.19 Top/s on two cores (a tile of 512 x 2048).
+STEP = 16
+TRIALS = 32 * STEP  # trials are filled up to a multiple of this with zeros
+
+
+@jax.jit
+def words_of(bits: jax.Array) -> jax.Array:
+    """Bits uint8 [T, K] along 8·K examples to words of trials, uint32 [W, 8·K].
+
+    W = STEP · ceil(T / TRIALS): bit t of word w is trial 32·w + t; trials beyond T are 0.
+    """
+    rows = jnp.pad(bits, ((0, -bits.shape[0] % TRIALS), (0, 0)))
+    rows = rows.reshape(-1, 32, bits.shape[1])
+    shifts = jnp.arange(7, -1, -1, dtype=jnp.uint8)  # the first example is the highest bit
+
+    def word(some):
+        out = jnp.zeros((some.shape[1], 8), jnp.uint32)
+        for t in range(32):
+            bit = (some[t][:, None] >> shifts[None, :]) & 1
+            out |= bit.astype(jnp.uint32) << t
+        return out.reshape(-1)
+
+    return jax.lax.map(word, rows)
+
+
+def count_both(a: jax.Array, b: jax.Array) -> jax.Array:
+    """In how many trials a and b are set: words [W, R] and [W, E] to int32 [R, E]."""
+    if jax.default_backend() == "cpu":
+        return by_popcount(a, b)
+    return by_product(a, b)
+
+
+def by_popcount(a: jax.Array, b: jax.Array) -> jax.Array:
+    """`count_both` by AND and popcount; fastest where [R, E] int32 stays in the cache."""
+
+    def add(n, total):
+        some, other = (jax.lax.dynamic_slice_in_dim(x, n * STEP, STEP) for x in (a, b))
+        both = (some[k, :, None] & other[k, None, :] for k in range(STEP))
+        return total + functools.reduce(jnp.add, map(jax.lax.population_count, both))
+
+    zeros = jnp.zeros((a.shape[1], b.shape[1]), jnp.uint32)
+    return jax.lax.fori_loop(0, a.shape[0] // STEP, add, zeros).astype(jnp.int32)
+
+
+def by_product(a: jax.Array, b: jax.Array) -> jax.Array:
+    """`count_both` by a product of int8 zeros and ones, summed in int32."""
+
+    def ones(words):
+        shifts = jnp.arange(32, dtype=jnp.uint32)
+        bits = (words[:, None, :] >> shifts[None, :, None]) & 1
+        return bits.astype(jnp.int8).reshape(-1, words.shape[1])
+
+    contract_trials = (((0,), (0,)), ((), ()))
+    return jax.lax.dot_general(
+        ones(a), ones(b), contract_trials, preferred_element_type=jnp.int32
+    )
