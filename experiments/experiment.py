@@ -230,4 +230,13 @@ def write(path: Path, numbers: dict) -> None:
         "jax": jax.__version__,
     }
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps({**about, **numbers}, indent=2) + "\n")
+    path.write_text(json.dumps(_plain({**about, **numbers}), indent=2) + "\n")
+
+
+def _plain(value):
+    """JSON has no NaN."""
+    if isinstance(value, dict):
+        return {name: _plain(v) for name, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return None if isinstance(value, float) and np.isnan(value) else value

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from scipy.stats import norm
 
 from jaxmem import trials as trials_
 from jaxmem.bits import words_of
@@ -21,8 +22,9 @@ from jaxmem.errors import InputError
 from jaxmem.estimators import influence_counts, memorization_counts, rate_difference
 from jaxmem.progress import progress
 from jaxmem.search import Found, search
-from jaxmem.statistics import standard_error
+from jaxmem.statistics import discoveries, interval, standard_error, z_score
 
+TAIL = 100_000  # pairs that may pass by accident the first look for discoveries
 INFLUENCE_ROWS = 1024  # training examples per influence product: bounds its memory
 
 
@@ -33,6 +35,7 @@ class Pairs(NamedTuple):
     tt_idx: np.ndarray  # int64 [P], row in test
     infl: np.ndarray  # float64 [P]
     infl_se: np.ndarray  # float64 [P], standard error of infl
+    infl_z: np.ndarray  # float64 [P], statistics.z_score of infl
     mem: np.ndarray  # float64 [P], memorization of tr_idx
 
 
@@ -127,6 +130,13 @@ class Run:
         """Standard error of `memorization`: float64 [N]; see statistics.standard_error."""
         return standard_error(self._memorization_counts)
 
+    def memorization_interval(self, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+        """Confidence interval of `memorization`: (low, high), float64 [N] each.
+
+        See statistics.interval. Raises InputError unless 0 < level < 1.
+        """
+        return interval(self._memorization_counts, level)
+
     def influence(self, train_rows) -> np.ndarray:
         """infl of training rows on every test example: float64 [len(train_rows), E].
 
@@ -142,6 +152,11 @@ class Run:
         Both float64 [len(train_rows), number of test rows], NaN where a training row was
         never in or never out. Raises InputError for a row that is not in the training set.
         """
+        infl, se = self._influence(train_rows, test_rows, rate_difference, standard_error)
+        return infl, se
+
+    def _influence(self, train_rows, test_rows, *functions) -> list[np.ndarray]:
+        """Functions of the counts of training rows and test rows."""
         rows = np.atleast_1d(np.asarray(train_rows, np.int64))
         outside = rows[(rows < 0) | (rows >= self.tr_labels.size)]
         if outside.size:
@@ -154,9 +169,8 @@ class Run:
         for start in range(0, max(rows.size, 1), INFLUENCE_ROWS):
             some = rows[start : start + INFLUENCE_ROWS]
             counts = influence_counts(included[:, some], right, self.trials.size)
-            parts.append((rate_difference(counts), standard_error(counts)))
-        infl, se = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return infl, se
+            parts.append([function(counts) for function in functions])
+        return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
     def pairs(self, infl: float = 0.15, mem: float = 0.25) -> Pairs:
         """All pairs of one class with influence >= infl and memorization >= mem.
@@ -168,15 +182,43 @@ class Run:
             memorized = (self.tr_labels == label) & (self.memorization >= mem)
             rows, columns = np.nonzero(memorized)[0], self._test_rows(label)
             if rows.size and columns.size:
-                value, error = self.influence_with_se(rows, columns)
-                r, c = np.nonzero(value >= infl)
-                found.append((rows[r], columns[c], value[r, c], error[r, c]))
+                functions = rate_difference, standard_error, z_score
+                values = self._influence(rows, columns, *functions)
+                r, c = np.nonzero(values[0] >= infl)
+                found.append((rows[r], columns[c], *(value[r, c] for value in values)))
         if not found:
-            found = [(np.zeros(0, np.int64),) * 2 + (np.zeros(0),) * 2]
-        tr, tt, value, error = (np.concatenate(part) for part in zip(*found, strict=True))
-        order = np.lexsort((tt, tr, -value))
-        tr, tt, value, error = (part[order] for part in (tr, tt, value, error))
-        return Pairs(tr, tt, value, error, self.memorization[tr])
+            found = [(np.zeros(0, np.int64),) * 2 + (np.zeros(0),) * 3]
+        tr, tt, *values = (np.concatenate(part) for part in zip(*found, strict=True))
+        order = np.lexsort((tt, tr, -values[0]))
+        tr, tt, *values = (part[order] for part in (tr, tt, *values))
+        return Pairs(tr, tt, *values, self.memorization[tr])
+
+    def discovery_z(self, rate: float = 0.05) -> float:
+        """The least z of the pairs that are discoveries among all N x E; inf if none is.
+
+        At a false-discovery rate (Benjamini & Hochberg 1995) over the one-sided tests of
+        infl > 0 of every pair with an estimate, across classes: whoever looks for the
+        highest influences has looked at all of them. Tests of pairs that share an example
+        depend on each other, and far in the tails of few trials z is only roughly normal.
+        Raises InputError unless 0 < rate < 1.
+        """
+        if not 0 < rate < 1:
+            raise InputError(f"false-discovery rate {rate} is outside (0, 1)")
+        tests = int(np.isfinite(self.memorization).sum()) * self.tt_labels.size
+        if not tests:
+            return np.inf
+        included, right = self._packed()
+        sizes = self.tr_labels.size, self.tt_labels.size
+        level = min(rate, TAIL / tests)
+        while True:
+            found = search(included, sizes[0], right, sizes[1], norm.isf(level), by="z")
+            z = z_score(found.counts)
+            p = norm.sf(z)
+            if level == rate or rate * p.size / tests < level:
+                break
+            level = min(rate, 4 * rate * p.size / tests)  # more of the tail is needed
+        count = discoveries(p, tests, rate)
+        return float(np.sort(z)[-count]) if count else np.inf
 
     def search(self, infl: float | None = 0.15, top: int = 0) -> Found:
         """Search the influence of every training example on every test example.

@@ -249,6 +249,7 @@ def summarize(
         "pairs": int(pairs.infl.size),
         "train examples in pairs": int(np.unique(pairs.tr_idx).size),
         "test examples in pairs": int(np.unique(pairs.tt_idx).size),
+        "pairs that are discoveries": int((pairs.infl_z >= run.discovery_z()).sum()),
         "duplicates in train": duplicates.train,
         "duplicates of train in test": duplicates.train_test,
     }
@@ -263,7 +264,8 @@ def _print_table(s: dict[str, float], run: Run) -> None:
         "memorized examples": f"{s['memorized']:,} of {s['training examples']:,} "
         f"({share:.2%}), {s['without estimate']} without estimate",
         "high-influence pairs": f"{s['pairs']:,}, of {s['train examples in pairs']:,} "
-        f"train and {s['test examples in pairs']:,} test examples",
+        f"train and {s['test examples in pairs']:,} test examples; "
+        f"{s['pairs that are discoveries']:,} at a false-discovery rate of 5 %",
         "standard error of mem": f"{s['median standard error']:.4f} (median)",
         "duplicates": f"{s['duplicates in train']} in train, "
         f"{s['duplicates of train in test']} of test also in train",

@@ -7,7 +7,7 @@ column, lies in a group or block whose maximum is: only those are counted again,
 
 import functools
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,13 +19,15 @@ from jaxmem.ensemble import AXIS, make_mesh
 from jaxmem.errors import InputError
 from jaxmem.estimators import Counts, rate_difference
 from jaxmem.progress import progress
+from jaxmem.statistics import z_score
 
 ROWS, COLUMNS = 256, 256  # of a tile: its counts stay in a core's cache
 GROUP = 16  # columns whose maximum leaves the tile: a cache line of words
 CHUNK = 65_536  # training examples whose words are made at a time
 MOST_TRIALS = 46_340  # the product of two counts of trials must fit into int32
+LOWEST = 1e30  # minus this is lower than any influence
 MOST_GROUPS = 20_000_000  # groups that may hold pairs above the threshold
-SLACK = 1e-6  # of float32 influences: the threshold itself is applied in float64
+SLACK = 1e-6  # relative, of float32 values: the threshold itself is applied in float64
 
 
 class Best(NamedTuple):
@@ -50,6 +52,7 @@ class _Columns(NamedTuple):
 
     tiles: jax.Array  # uint32 [C, W, COLUMNS]: first column of each group, then second, …
     tile_hits: jax.Array  # int32 [C, COLUMNS], how many trials are right; filled up with T
+    tile_scale: jax.Array  # float32 [C, COLUMNS], the column's share in z
     groups: jax.Array  # uint32 [G, W, GROUP]: the same words, a group after another
     hits: jax.Array  # int32 [G, GROUP]
 
@@ -68,8 +71,11 @@ def search(
     e: int,
     threshold: float | None = None,
     top: int = 0,
+    by: Literal["infl", "z"] = "infl",
 ) -> Found:
     """Pairs with infl >= threshold, and the `top` highest of each row and each column.
+
+    by="z" has the threshold on `statistics.z_score` instead, and no top.
 
     included: bits uint8 [T, ceil(n / 8)] (a memory-mapped array will do); test_correct:
     bits uint8 [T, ceil(e / 8)]. Rows without an estimate, never in or never out, take no
@@ -88,7 +94,9 @@ def search(
     columns = _columns(test_correct, e)
     everywhere = NamedSharding(mesh, PartitionSpec())
     columns = jax.device_put(columns, everywhere)
-    program = _program(mesh, trials, top, threshold is not None)
+    if top and by != "infl":
+        raise InputError("the top are by infl alone")
+    program = _program(mesh, trials, top, threshold is not None, by)
     width = columns.tile_hits.size
     peaks = jax.device_put(
         _Peaks(
@@ -97,7 +105,7 @@ def search(
         ),
         NamedSharding(mesh, PartitionSpec(AXIS)),
     )
-    of_rows, pairs, pending = [], _Pairs(trials, columns, e, threshold), None
+    of_rows, pairs, pending = [], _Pairs(trials, columns, e, threshold, by), None
     with progress("searching", n, "training examples") as bar:
         for first, words, n_in in _blocks(included, n, mesh):
             best, groups, peaks = program(
@@ -124,14 +132,23 @@ def _columns(test_correct: np.ndarray, e: int) -> _Columns:
     fill = -e % COLUMNS
     words = np.pad(words, ((0, 0), (0, fill)))
     hits = np.bitwise_count(words).sum(axis=0, dtype=np.int32)
-    hits[e:] = trials  # always right though never set: lower than any influence
+    with np.errstate(divide="ignore"):
+        scale = 1 / np.sqrt(hits * (1 - hits / trials))
+    scale = np.where(np.isfinite(scale), scale, 0).astype(np.float32)
+    # Columns that only fill tiles: always right though never set, lower than any influence.
+    hits[e:], scale[e:] = trials, 1
     tiles, runs = words.shape[1] // COLUMNS, COLUMNS // GROUP
     groups = words.reshape(len(words), tiles * runs, GROUP).transpose(1, 0, 2)
     by_tile = words.reshape(len(words), tiles, runs, GROUP).transpose(1, 0, 3, 2)
-    hits_by_tile = hits.reshape(tiles, runs, GROUP).transpose(0, 2, 1)
+
+    def tiled(values):
+        turned = values.reshape(tiles, runs, GROUP).transpose(0, 2, 1)
+        return turned.reshape(tiles, COLUMNS)
+
     return _Columns(
         np.ascontiguousarray(by_tile).reshape(tiles, len(words), COLUMNS),
-        hits_by_tile.reshape(tiles, COLUMNS),
+        tiled(hits),
+        tiled(scale),
         np.ascontiguousarray(groups),
         hits.reshape(-1, GROUP),
     )
@@ -157,21 +174,23 @@ def _blocks(included, n: int, mesh: Mesh) -> Iterator[tuple[int, jax.Array, jax.
             yield start + first, *jax.device_put((some, n_in), split)
 
 
-def _program(mesh: Mesh, trials: int, top: int, with_groups: bool):
+def _program(mesh: Mesh, trials: int, top: int, with_groups: bool, by: str):
     """Compile the search of D blocks of rows."""
 
     def block(a, n_in, number, peaks, columns):
         a, n_in, peaks = jax.tree.map(lambda x: x[0], (a, n_in, peaks))
-        scale, shift = _scale(n_in, trials)
+        scale, shift = _scale(n_in, trials, by)
 
         def tile(args):
-            words, hits = args
+            words, hits, column_scale = args
             numerator = count_both(a, words) * trials - n_in[:, None] * hits[None, :]
             infl = numerator.astype(jnp.float32) * scale[:, None] + shift[:, None]
+            if by == "z":
+                infl *= column_scale[None, :]
             groups = functools.reduce(jnp.maximum, jnp.split(infl, GROUP, axis=1))
             return groups, infl.max(axis=0)
 
-        groups, highest = jax.lax.map(tile, (columns.tiles, columns.tile_hits))
+        groups, highest = jax.lax.map(tile, columns[:3])
         groups = groups.transpose(1, 0, 2).reshape(ROWS, -1)
         number = number + jax.lax.axis_index(AXIS)
         peaks = _insert(peaks, highest.reshape(-1), number)
@@ -192,12 +211,18 @@ def _program(mesh: Mesh, trials: int, top: int, with_groups: bool):
     )
 
 
-def _scale(n_in: jax.Array, trials: int) -> tuple[jax.Array, jax.Array]:
-    """infl = numerator * scale + shift; -inf for rows without an estimate."""
+def _scale(n_in: jax.Array, trials: int, by: str) -> tuple[jax.Array, jax.Array]:
+    """infl = numerator * scale + shift; far below any other for rows without an estimate.
+
+    The row's share in z is the square root of that.
+    """
     product = n_in * (trials - n_in)
     known = product > 0
-    scale = jnp.where(known, 1 / jnp.maximum(product, 1).astype(jnp.float32), 0)
-    return scale, jnp.where(known, 0, -jnp.inf).astype(jnp.float32)
+    scale = 1 / jnp.maximum(product, 1).astype(jnp.float32)
+    if by == "z":
+        scale = jnp.sqrt(scale)
+    # Not -inf, which a column's scale of 0 would make NaN.
+    return jnp.where(known, scale, 0), jnp.where(known, 0, -LOWEST).astype(jnp.float32)
 
 
 def _insert(peaks: _Peaks, infl: jax.Array, number: jax.Array) -> _Peaks:
@@ -253,7 +278,8 @@ def _fetch(pending, pairs: "_Pairs"):
 class _Pairs:
     """Gathers the pairs above a threshold."""
 
-    def __init__(self, trials: int, columns: _Columns, e: int, threshold: float | None):
+    def __init__(self, trials: int, columns: _Columns, e: int, threshold, by: str):
+        self._statistic = rate_difference if by == "infl" else z_score
         self._trials, self._e, self._threshold = trials, e, threshold
         self._columns = columns
         self._hits = np.asarray(columns.hits).reshape(-1)
@@ -263,13 +289,13 @@ class _Pairs:
     def add(self, first: int, words, n_in, groups) -> None:
         """Look into the groups [D, ROWS, G] of a step that reach the threshold."""
         groups = np.asarray(groups).reshape(-1, groups.shape[-1])
-        reach = groups >= np.float32(self._threshold - SLACK)
+        reach = groups >= np.float32(self._threshold - SLACK * max(1, abs(self._threshold)))
         row, group = np.nonzero(reach) if reach.any() else ([], [])
         self._groups += len(row)
         if self._groups > MOST_GROUPS:
             raise InputError(
-                f"more than {MOST_GROUPS:,} groups of {GROUP} pairs have "
-                f"infl >= {self._threshold}; take a higher threshold"
+                f"more than {MOST_GROUPS:,} groups of {GROUP} pairs reach the threshold "
+                f"{self._threshold}; take a higher one"
             )
         n_in = np.asarray(n_in).reshape(-1)
         by_row = np.asarray(words).transpose(0, 2, 1).reshape(n_in.size, -1)
@@ -287,7 +313,7 @@ class _Pairs:
         real = column < self._e
         row, column, n_in, hits_in = (a[real] for a in (row, column, n_in, hits_in))
         counts = _counts(hits_in, n_in, self._hits[column], self._trials)
-        keep = rate_difference(counts) >= self._threshold
+        keep = self._statistic(counts) >= self._threshold
         self._found.append([a[keep] for a in (row, column, *counts)])
 
     def all(self) -> tuple[np.ndarray, np.ndarray, Counts]:
@@ -332,7 +358,7 @@ def _best_of_columns(included, n, peaks, columns: _Columns, trials, e, top) -> B
     maxima, blocks = natural(peaks.infl), natural(peaks.block)
     order = np.argsort(-maxima, axis=0, kind="stable")[:top]
     maxima, blocks = (np.take_along_axis(x, order, 0) for x in (maxima, blocks))
-    blocks = np.where(np.isfinite(maxima), blocks, -1)
+    blocks = np.where(maxima > -LOWEST, blocks, -1)
     words = (
         np.asarray(columns.groups).transpose(1, 0, 2).reshape(columns.tiles.shape[1], -1)
     )

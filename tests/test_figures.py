@@ -79,7 +79,7 @@ def test_influence_rows_are_strongest_first(data):
             infl = np.asarray(rows)[:, None] / 100 + np.asarray(columns) / 1000
             return infl, infl
 
-    pairs = Pairs(np.array([6, 3, 6]), np.array([0, 0, 3]), *np.zeros((3, 3)))
+    pairs = Pairs(np.array([6, 3, 6]), np.array([0, 0, 3]), *np.zeros((4, 3)))
     images = shown(figures.influence(Run(), data, pairs))
     assert len(images) == figures.ROWS * (1 + figures.INFLUENCED)
     titles = [title for title, _ in images]

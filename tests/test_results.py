@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
+from scipy.stats import false_discovery_control, norm
 from sklearn.metrics import roc_auc_score
 
 import jaxmem
-from jaxmem import InputError
+from jaxmem import InputError, results
 from jaxmem.results import INFLUENCE_ROWS
+from jaxmem.statistics import z_score
 
 
 @pytest.fixture(scope="module")
@@ -154,3 +156,26 @@ def test_search_of_a_run_is_its_influence(tiny, tiny_recipe, tmp_path):
     assert set(zip(rows[mine], columns[mine], strict=True)) == set(
         zip(pairs.tr_idx, pairs.tt_idx, strict=True)
     )
+
+
+def test_discoveries_are_those_of_all_pairs(tiny, tiny_recipe, tmp_path, monkeypatch):
+    """As scipy finds them among the whole matrix, whatever tail is looked at first."""
+    run = jaxmem.run_trials(tiny, 60, tmp_path, **tiny_recipe)
+    rng = np.random.default_rng(0)
+    correct = rng.random((60, 9)) < 0.6  # and four that depend on one example each
+    correct[:, :4] = run.included[:, [3, 8, 20, 40]] ^ (rng.random((60, 4)) < 0.15)
+    run = run.with_test(run.trials, tiny.test, correct)
+    (z,) = run._influence(np.arange(61), slice(None), z_score)
+    expected = false_discovery_control(norm.sf(z.ravel())) <= 0.2
+    assert 1 < expected.sum() < z.size / 4
+    for tail in (100_000, 5):
+        monkeypatch.setattr(results, "TAIL", tail)
+        np.testing.assert_array_equal(z.ravel() >= run.discovery_z(0.2), expected)
+    assert run.discovery_z(1e-9) == np.inf
+    with pytest.raises(InputError, match="rate 2 is outside"):
+        run.discovery_z(2)
+    pairs = run.pairs(infl=0.1, mem=-1)
+    assert pairs.infl.size
+    np.testing.assert_array_equal(pairs.infl_z, z[pairs.tr_idx, pairs.tt_idx])
+    low, high = run.memorization_interval()
+    assert (low < run.memorization).all() and (run.memorization < high).all()

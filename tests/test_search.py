@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from jaxmem import InputError, bits, search
+from jaxmem.estimators import Counts
 from jaxmem.search import search as find
+from jaxmem.statistics import z_score
 
 
 def make(trials, n, e, seed=0):
@@ -100,8 +102,25 @@ def test_what_cannot_be_searched(monkeypatch):
     with pytest.raises(InputError, match="masks of 49 trials and outcomes of 50"):
         find(pack(included[1:]), 900, pack(correct), 50)
     monkeypatch.setattr(search, "MOST_GROUPS", 100)
-    with pytest.raises(InputError, match=r"more than 100 groups .* a higher threshold"):
+    with pytest.raises(InputError, match=r"more than 100 groups .* take a higher one"):
         find(pack(included), 900, pack(correct), 50, threshold=-1.0)
     monkeypatch.setattr(search, "MOST_TRIALS", 40)
     with pytest.raises(InputError, match="50 trials are outside"):
         find(pack(included), 900, pack(correct), 50)
+
+
+@pytest.mark.parametrize("shape", [(90, 300, 40), (600, 2100, 300)])
+def test_search_by_z(shape):
+    included, correct = make(*shape)
+    correct[:, 1], correct[:, 2] = True, False  # all trials agree: z is 0
+    i = included.astype(float)
+    n_in, hits = i.sum(axis=0)[:, None], correct.sum(axis=0)[None]
+    hits_in = i.T @ correct
+    z = z_score(Counts(hits_in, n_in, hits - hits_in, shape[0] - n_in))
+    threshold = np.nanquantile(z, 0.98)
+    threshold = z[z >= threshold].min()
+    found = find(pack(included), shape[1], pack(correct), shape[2], threshold, by="z")
+    with np.errstate(invalid="ignore"):
+        rows, columns = np.nonzero(z >= threshold)
+    np.testing.assert_array_equal(found.rows, rows)
+    np.testing.assert_array_equal(found.columns, columns)
