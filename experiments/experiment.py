@@ -34,6 +34,7 @@ class Setting(NamedTuple):
 
     name: str  # of the experiment
     data: jaxmem.Dataset
+    dataset: str  # its name among the results, with the number of rows if not all
     models: list[str]
     trials: int
     repetitions: int
@@ -82,8 +83,7 @@ class Setting(NamedTuple):
         """
         folder = self.results / self.name
         folder.mkdir(parents=True, exist_ok=True)
-        dataset = Path(self.data.name).stem
-        path = folder / f"{dataset}.json"
+        path = folder / f"{self.dataset}.json"
         setting = {
             "dataset": self.data.name,
             "training_examples": int(self.data.train.labels.size),
@@ -96,9 +96,9 @@ class Setting(NamedTuple):
         write(path, {**setting, **numbers})
         for name, figure in pictures.items():
             for suffix in ("png", "pdf"):
-                figures.save(figure, folder / f"{dataset}_{name}.{suffix}")
+                figures.save(figure, folder / f"{self.dataset}_{name}.{suffix}")
         for name, table in (tables or {}).items():
-            with open(folder / f"{dataset}_{name}.csv", "w", newline="") as file:
+            with open(folder / f"{self.dataset}_{name}.csv", "w", newline="") as file:
                 rows = csv.writer(file, lineterminator="\n")
                 rows.writerow(table)
                 for row in zip(*table.values(), strict=True):
@@ -147,15 +147,16 @@ def setting(name: str, args: argparse.Namespace) -> Setting:
                 f"rows {args.rows} must be in 2 … {data.train.labels.size}"
             )
         data = data._replace(train=Examples(*(a[: args.rows] for a in data.train)))
-    folder = f"{Path(data.name).stem}-{data.train.labels.size}"
+    dataset = Path(data.name).stem + (f"-{args.rows}" if args.rows else "")
     return Setting(
         name,
         data,
+        dataset,
         args.models.split(","),
         args.trials,
         getattr(args, "repetitions", 0),
         args.seed,
-        Path(args.workdir or f"runs/experiments/{folder}"),
+        Path(args.workdir or f"runs/experiments/{dataset}"),
         args.results,
         _recipes(args.recipe),
     )

@@ -42,13 +42,13 @@ def run(experiments, folders, monkeypatch):
         flags += [f"--workdir={workdir}", f"--results={results}", "--recipe=mlp.epochs=20"]
         flags += [f"--repetitions={REPETITIONS}"] if repetitions else []
         experiments(name).main([*flags, *arguments])
-        found = json.loads((results / name / "digits.json").read_text())
+        found = json.loads((results / name / "digits-200.json").read_text())
         tables = {}
         for path in (results / name).glob("*.csv"):
             with open(path) as file:
                 rows = list(csv.DictReader(file))
             columns = {k: [row[k] for row in rows] for k in (rows[0] if rows else {})}
-            tables[path.stem.removeprefix("digits_")] = columns
+            tables[path.stem.removeprefix("digits-200_")] = columns
         for picture in (results / name).glob("*.png"):
             assert picture.with_suffix(".pdf").exists()
         return found, tables
