@@ -5,7 +5,7 @@ from jaxmem.errors import InputError
 from jaxmem.models import MODELS, Model, Spec, from_linen
 from jaxmem.predicting import extract_features, predict_trials
 from jaxmem.recipes import RECIPES, Recipe
-from jaxmem.results import Pairs, Run, open_run
+from jaxmem.results import Pairs, Run, merge_runs, open_run
 from jaxmem.running import run_trials
 from jaxmem.version import __version__
 
@@ -24,6 +24,7 @@ __all__ = [
     "from_linen",
     "load_dataset",
     "make_dataset",
+    "merge_runs",
     "open_run",
     "predict_trials",
     "run_trials",

@@ -5,11 +5,12 @@ run.memorization                      # float64 [N]
 run.pairs(infl=0.15, mem=0.25)        # who needs whom
 """
 
+import csv
 import dataclasses
 import functools
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
@@ -39,6 +40,13 @@ class Pairs(NamedTuple):
     mem: np.ndarray  # float64 [P], memorization of tr_idx
 
 
+class Reader(Protocol):
+    """Where a run's outcomes are read from."""
+
+    def read(self, name: str, trials: np.ndarray) -> np.ndarray:
+        """The rows of an array of `trials.ARRAYS`, of the trials int [M]."""
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Run:
     """A workdir's finished trials, as they were when it was opened.
@@ -55,7 +63,7 @@ class Run:
     tt_labels: np.ndarray  # int32 [E]
     tr_ids: np.ndarray  # str [N]
     tt_ids: np.ndarray  # str [E]
-    _store: trials_.TrialStore
+    _store: "Reader"
     _other_test: np.ndarray | None = None  # bool [T, E] of `with_test`
 
     def with_test(self, trials: np.ndarray, test: Examples, correct: np.ndarray) -> "Run":
@@ -245,9 +253,12 @@ class Run:
         packed = self._store.read(name, self.trials)
         return np.unpackbits(packed, axis=1, count=columns).view(bool)
 
-    def save_estimates(self, pairs: Pairs) -> Path:
-        """Write estimates.npz: all of mem, the pairs, labels, ids and standard errors."""
-        path = self.workdir / "estimates.npz"
+    def save_estimates(self, pairs: Pairs, folder: Path | None = None) -> Path:
+        """Write estimates.npz: all of mem, the pairs, labels, ids and standard errors.
+
+        folder: default the workdir.
+        """
+        path = (folder or self.workdir) / "estimates.npz"
         with trials_.replacing(path) as partial:
             np.savez(
                 partial,
@@ -262,7 +273,25 @@ class Run:
             )
         return path
 
-    def save_influence_matrix(self) -> Path:
+    def save_scores(self, folder: Path) -> Path:
+        """Write scores.csv: a line a training example, with mem and its 95 % interval."""
+        path = folder / "scores.csv"
+        low, high = self.memorization_interval()
+        columns = {
+            "id": self.tr_ids,
+            "label": self.tr_labels,
+            "mem": self.memorization,
+            "mem_se": self.memorization_se,
+            "mem_low": low,
+            "mem_high": high,
+        }
+        with trials_.replacing(path) as partial, open(partial, "w", newline="") as file:
+            lines = csv.writer(file, lineterminator="\n")
+            lines.writerow(columns)
+            lines.writerows(zip(*(c.tolist() for c in columns.values()), strict=True))
+        return path
+
+    def save_influence_matrix(self, folder: Path | None = None) -> Path:
         """Write influence_matrix.npz: infl within each class K, in the published layout.
 
         tr_labels, tt_labels, tr_mem; for each K tr_classidx_K, tt_classidx_K and
@@ -284,7 +313,7 @@ class Run:
                 arrays[f"infl_matrix_class{label}"] = infl.astype(np.float32)
                 arrays[f"infl_se_class{label}"] = se.astype(np.float32)
                 bar.update()
-        path = self.workdir / "influence_matrix.npz"
+        path = (folder or self.workdir) / "influence_matrix.npz"
         with trials_.replacing(path) as partial:
             np.savez(partial, **arrays)
         return path
@@ -308,4 +337,52 @@ def open_run(workdir: str | Path) -> Run:
         diverged=int((status == trials_.DIVERGED).sum()),
         _store=store,
         **examples,
+    )
+
+
+class _Several(NamedTuple):
+    """The outcomes of several runs, one after another, numbered from 0."""
+
+    parts: list[tuple[Reader, np.ndarray]]
+
+    def read(self, name: str, trials: np.ndarray) -> np.ndarray:
+        rows = [store.read(name, numbers) for store, numbers in self.parts]
+        return np.concatenate(rows)[trials]
+
+
+# Of config.json: what runs that are merged may differ in.
+_APART = ("dataset", "jaxmem", "masks", "seed")
+
+
+def merge_runs(runs: list[Run]) -> Run:
+    """The trials of several workdirs as one run: other seeds, other machines.
+
+    Its trials are numbered anew, its workdir is the first one's. Raises InputError if the
+    runs are not of the same data and recipe, or hold the same trials.
+    """
+    first = runs[0]
+    seen: dict[tuple, Path] = {}
+    for run in runs:
+        differ = [
+            f"{key} ({first.config.get(key)} and {run.config.get(key)})"
+            for key in sorted({*first.config, *run.config} - {*_APART})
+            if first.config.get(key) != run.config.get(key)
+        ]
+        if differ:
+            raise InputError(
+                f"{first.workdir} and {run.workdir} cannot be merged: {', '.join(differ)} "
+                "differ"
+            )
+        origin = run.config["seed"], run.config.get("masks")
+        if origin in seen:
+            raise InputError(
+                f"{seen[origin]} and {run.workdir} are both of seed {origin[0]}: their "
+                "trials are the same"
+            )
+        seen[origin] = run.workdir
+    return dataclasses.replace(
+        first,
+        trials=np.arange(sum(run.trials.size for run in runs)),
+        diverged=sum(run.diverged for run in runs),
+        _store=_Several([(run._store, run.trials) for run in runs]),
     )

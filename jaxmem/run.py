@@ -13,18 +13,17 @@ import logging
 import sys
 import time
 
-import numpy as np
-
 from jaxmem import figures, trials
 from jaxmem.batches import BATCHINGS
 from jaxmem.cache import keep_compiled
-from jaxmem.data import Dataset, count_duplicates, load_dataset
+from jaxmem.data import load_dataset
 from jaxmem.ensemble import hardware, use_all_cores
 from jaxmem.errors import InputError
 from jaxmem.models import MODELS
 from jaxmem.recipes import CHOICES, RECIPES, Recipe
-from jaxmem.results import Pairs, Run
+from jaxmem.results import Run
 from jaxmem.running import run_trials
+from jaxmem.summary import print_table, summarize
 
 INTERRUPTED = 130  # exit code, as shells have it
 
@@ -217,64 +216,14 @@ def _run(
         if influence_matrix:
             run.save_influence_matrix()
         figures.save_all(run, data, pairs, mem_threshold)
-        summary = summarize(run, data, pairs, mem_threshold)
+        summary = summarize(run, pairs, mem_threshold)
         summary["wall seconds"] = round(time.perf_counter() - start, 1)
         trials.write_json(run.workdir / "summary.json", summary)
     except OSError as error:
         raise InputError(
             f"cannot write to {run.workdir}: {error.strerror}; the trials are kept"
         ) from error
-    _print_table(summary, run)
-
-
-def summarize(
-    run: Run, data: Dataset, pairs: Pairs, mem_threshold: float
-) -> dict[str, float]:
-    """The figures of the table, and of summary.json."""
-    mem = run.memorization
-    duplicates = count_duplicates(data)
-    return {
-        "trials": int(run.trials.size),
-        "diverged": run.diverged,
-        "train accuracy": float(run.train_accuracy.mean()),
-        "train accuracy std": float(run.train_accuracy.std()),
-        "test accuracy": float(run.test_accuracy.mean()),
-        "test accuracy std": float(run.test_accuracy.std()),
-        "training examples": int(mem.size),
-        "memorized": int((mem >= mem_threshold).sum()),
-        "without estimate": int(np.isnan(mem).sum()),
-        "median standard error": float(np.nanmedian(run.memorization_se))
-        if np.isfinite(mem).any()
-        else float("nan"),
-        "pairs": int(pairs.infl.size),
-        "train examples in pairs": int(np.unique(pairs.tr_idx).size),
-        "test examples in pairs": int(np.unique(pairs.tt_idx).size),
-        "pairs that are discoveries": int((pairs.infl_z >= run.discovery_z()).sum()),
-        "duplicates in train": duplicates.train,
-        "duplicates of train in test": duplicates.train_test,
-    }
-
-
-def _print_table(s: dict[str, float], run: Run) -> None:
-    share = s["memorized"] / s["training examples"]
-    rows = {
-        "trials": f"{s['trials']:,} ({s['diverged']} diverged)",
-        "train accuracy": f"{s['train accuracy']:.2%} ± {s['train accuracy std']:.2%}",
-        "test accuracy": f"{s['test accuracy']:.2%} ± {s['test accuracy std']:.2%}",
-        "memorized examples": f"{s['memorized']:,} of {s['training examples']:,} "
-        f"({share:.2%}), {s['without estimate']} without estimate",
-        "high-influence pairs": f"{s['pairs']:,}, of {s['train examples in pairs']:,} "
-        f"train and {s['test examples in pairs']:,} test examples; "
-        f"{s['pairs that are discoveries']:,} at a false-discovery rate of 5 %",
-        "standard error of mem": f"{s['median standard error']:.4f} (median)",
-        "duplicates": f"{s['duplicates in train']} in train, "
-        f"{s['duplicates of train in test']} of test also in train",
-        "ensemble": _layout(run),
-        "wall time": f"{s['wall seconds']:.0f} s",
-        "results": str(run.workdir),
-    }
-    for name, value in rows.items():
-        print(f"{name:<23}{value}")
+    print_table(summary, {"ensemble": _layout(run), "results": str(run.workdir)})
 
 
 def _layout(run: Run) -> str:

@@ -33,7 +33,7 @@ def test_digits_are_a_fixed_stratified_split(digits):
     shares = [np.bincount(s.labels) / s.labels.size for s in (digits.train, digits.test)]
     np.testing.assert_allclose(*shares, atol=0.005)
     assert digits.fingerprint == jaxmem.load_dataset("digits").fingerprint
-    assert count_duplicates(digits) == (0, 0)
+    assert count_duplicates(digits.train.ids, digits.test.ids) == (0, 0)
 
 
 def test_npz_comes_back_as_it_was(tmp_path):
@@ -81,7 +81,7 @@ def test_duplicates_are_counted():
     given["x_train"][[4, 9]] = given["x_train"][2]  # two more of row 2
     given["x_test"][[0, 5]] = given["x_train"][7]
     data = jaxmem.make_dataset("a", *given.values())
-    assert count_duplicates(data) == (2, 2)
+    assert count_duplicates(data.train.ids, data.test.ids) == (2, 2)
 
 
 BAD = {

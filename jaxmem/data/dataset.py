@@ -56,12 +56,12 @@ def content_ids(images: np.ndarray) -> np.ndarray:
     return np.array(digests, dtype="U16")
 
 
-def count_duplicates(data: Dataset) -> Duplicates:
-    """Count exact duplicates inside train, and between train and test."""
-    known = np.unique(data.train.ids)
+def count_duplicates(train_ids: np.ndarray, test_ids: np.ndarray) -> Duplicates:
+    """Count exact duplicates inside train, and between train and test, by their ids."""
+    known = np.unique(train_ids)
     return Duplicates(
-        train=data.train.ids.size - known.size,
-        train_test=int(np.isin(data.test.ids, known).sum()),
+        train=train_ids.size - known.size,
+        train_test=int(np.isin(test_ids, known).sum()),
     )
 
 
