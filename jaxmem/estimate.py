@@ -1,6 +1,6 @@
 """Estimate memorization and influence anew from stored trials, without any training.
 
-    python -m jaxmem.estimate runs/digits                      # other thresholds, error bars
+    python -m jaxmem.estimate runs/digits                      # other thresholds
     python -m jaxmem.estimate runs/a runs/b --output=runs/ab   # other seeds, other machines
     python -m jaxmem.estimate runs/digits --top=10             # all N x E influences
 
