@@ -39,6 +39,7 @@ class Job(NamedTuple):
     batching: Batching
     subset_size: int  # m
     steps: int  # per epoch
+    sampling: subsets.Sampling = "uniform"
 
 
 class Arrays(NamedTuple):
@@ -153,10 +154,12 @@ def evaluate_trial(
 def _subset(job: Job, data: Arrays, root: jax.Array, trial: jax.Array):
     """What ONE trial sees: the examples int32 [m], and a mask bool [N]."""
     n, m = data.train_labels.size, job.subset_size
-    if data.masks is None:
-        subset = subsets.draw_subset(root, trial, n, m)
-    else:
+    if data.masks is not None:
         subset = subsets.given_subset(data.masks, trial, n, m)
+    elif job.sampling == "balanced":
+        subset = subsets.draw_balanced(root, trial, n, m)
+    else:
+        subset = subsets.draw_subset(root, trial, n, m)
     return subset, subsets.inclusion_mask(subset, n)
 
 

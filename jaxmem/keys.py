@@ -20,6 +20,7 @@ class Purpose(enum.IntEnum):
     SHARED_SHUFFLE = 3  # the order that all trials share, per epoch (masked batching)
     AUGMENTATION = 4  # a trial's own crops and mirror images, per epoch (packed batching)
     SHARED_AUGMENTATION = 5  # those that all trials share, per epoch (masked batching)
+    BALANCED_SUBSET = 6  # the order of each pass of balanced sampling
 
 
 def root_key(seed: int) -> jax.Array:

@@ -351,7 +351,7 @@ class _Several(NamedTuple):
 
 
 # Of config.json: what runs that are merged may differ in.
-_APART = ("dataset", "jaxmem", "masks", "seed")
+_APART = ("dataset", "jaxmem", "sampling", "seed")
 
 
 def merge_runs(runs: list[Run]) -> Run:
@@ -373,7 +373,7 @@ def merge_runs(runs: list[Run]) -> Run:
                 f"{first.workdir} and {run.workdir} cannot be merged: {', '.join(differ)} "
                 "differ"
             )
-        origin = run.config["seed"], run.config.get("masks")
+        origin = run.config["seed"], run.config["sampling"]
         if origin in seen:
             raise InputError(
                 f"{seen[origin]} and {run.workdir} are both of seed {origin[0]}: their "

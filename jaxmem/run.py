@@ -23,6 +23,7 @@ from jaxmem.models import MODELS
 from jaxmem.recipes import CHOICES, RECIPES, Recipe
 from jaxmem.results import Run
 from jaxmem.running import run_trials
+from jaxmem.subsets import SAMPLINGS
 from jaxmem.summary import print_table, summarize
 
 INTERRUPTED = 130  # exit code, as shells have it
@@ -88,6 +89,13 @@ def make_parser() -> argparse.ArgumentParser:
         type=float,
         default=0.7,
         help="share of the training set that each model sees (default: 0.7)",
+    )
+    add(
+        "--sampling",
+        choices=SAMPLINGS,
+        default="uniform",
+        help="uniform: each trial draws its subset alone, as in the paper; balanced: every "
+        "example is excluded in equally many trials (default: uniform)",
     )
     add("--seed", type=int, default=0, help="of all randomness (default: 0)")
     add(

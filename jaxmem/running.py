@@ -36,7 +36,7 @@ from jaxmem.planning import make_plan
 from jaxmem.progress import progress
 from jaxmem.recipes import recipe_for
 from jaxmem.results import Run, open_run
-from jaxmem.subsets import subset_size
+from jaxmem.subsets import SAMPLINGS, Sampling, most_balanced, subset_size
 from jaxmem.version import __version__
 
 # Fields of config.json that may differ between two commands on one workdir.
@@ -50,6 +50,7 @@ def run_trials(
     *,
     model: str = "mlp",
     subset_fraction: float = 0.7,
+    sampling: Sampling = "uniform",
     masks: np.ndarray | None = None,
     seed: int = 0,
     batching: Batching = "packed",
@@ -62,6 +63,8 @@ def run_trials(
     trials: how many; default 4,000, or all of the given masks.
     workdir: default runs/<dataset>-<model>-<hash of the configuration>. A workdir with
       fewer trials of the same configuration is topped up.
+    sampling: how subsets are drawn: "uniform", each alone, or "balanced", so that every
+      example is excluded equally often, to within one.
     masks: bool [T, N], which examples each trial shall see, as many in every row: in place
       of random subsets of subset_fraction. Without them a trial's subset depends on the
       seed: `masks=other.included` trains on the subsets of another run, with another seed.
@@ -85,6 +88,13 @@ def run_trials(
                 f"{trials} trials need as many masks, but {len(masks)} are given"
             )
         subset_fraction = m / n
+    if sampling not in SAMPLINGS:
+        raise InputError(f"unknown sampling {sampling!r}; known: {', '.join(SAMPLINGS)}")
+    if sampling == "balanced" and trials > most_balanced(n, m):
+        raise InputError(
+            f"balanced sampling of {m} from {n} examples ends at {most_balanced(n, m):,} "
+            f"trials, {trials:,} are wanted; take another seed for the rest"
+        )
     if trials < 1:
         raise InputError(f"trials {trials} must be at least 1")
     if width is not None and width < 1:
@@ -95,7 +105,7 @@ def run_trials(
     architecture = make_model(
         model, Spec(data.num_classes, chosen.hidden, jnp.dtype(chosen.precision))
     )
-    job = make_job(architecture, chosen, batching, n, m)
+    job = make_job(architecture, chosen, batching, n, m)._replace(sampling=sampling)
     root = root_key(seed)
     config = {
         "format": trials_.FORMAT,
@@ -108,7 +118,9 @@ def run_trials(
         # So that another architecture under the same name does not pass for it.
         "parameters": count_parameters(architecture, data.train.images),
         "subset_fraction": subset_fraction,
-        "masks": None if masks is None else hashlib.sha256(masks).hexdigest()[:16],
+        "sampling": sampling
+        if masks is None
+        else f"masks {hashlib.sha256(masks).hexdigest()[:16]}",
         "seed": seed,
         "batching": batching,
         **dataclasses.asdict(chosen),
@@ -199,7 +211,7 @@ def _plan(workdir: Path, ensemble: Ensemble, width: int | None, config: dict) ->
     Wider products round differently, so a resumed run keeps its plan: then it gives bit for
     bit what an uninterrupted one gives.
     """
-    other = ("data", "dataset", "masks", "subset_fraction", "seed")
+    other = ("data", "dataset", "sampling", "subset_fraction", "seed")
     alike = {k: v for k, v in config.items() if k not in other}
     alike["examples"], alike["width"] = ensemble.data.train_labels.size, width
     timed = json.dumps([hardware(), alike])

@@ -1,10 +1,21 @@
-"""Which training examples each trial sees (step 1 of the paper's Algorithm 1)."""
+"""Which training examples each trial sees (step 1 of the paper's Algorithm 1).
+
+uniform: every trial draws its subset alone, as the paper does.
+balanced: one walk through the training set, in a new random order on every pass, is cut
+into pieces that the trials exclude one after another (include, if the subset is the smaller
+part). After any number of trials, every example was excluded equally often, to within one.
+"""
+
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 
 from jaxmem.errors import InputError
-from jaxmem.keys import Purpose, trial_key
+from jaxmem.keys import Purpose, purpose_key, trial_key
+
+Sampling = Literal["uniform", "balanced"]
+SAMPLINGS: tuple[str, ...] = ("uniform", "balanced")
 
 
 def subset_size(n: int, fraction: float) -> int:
@@ -29,6 +40,52 @@ def draw_subset(root: jax.Array, trial: jax.Array, n: int, m: int) -> jax.Array:
     """The m distinct examples of one trial, in random order: int32 [m]."""
     key = trial_key(root, Purpose.SUBSET, trial)
     return jax.random.permutation(key, jnp.arange(n, dtype=jnp.int32))[:m]
+
+
+def most_balanced(n: int, m: int) -> int:
+    """How many trials a balanced run can have: places in its walk are uint32."""
+    return (2**32 - 1 - 2 * n) // min(m, n - m)
+
+
+def draw_balanced(root: jax.Array, trial: jax.Array, n: int, m: int) -> jax.Array:
+    """The m distinct examples of one trial of a balanced run: int32 [m], sorted."""
+    piece = min(m, n - m)
+    start = trial.astype(jnp.uint32) * jnp.uint32(piece)
+    number, offset = start // n, (start % n).astype(jnp.int32)
+    # A piece that begins at the end of one pass goes on at the beginning of the next.
+    walk = jnp.concatenate(
+        [_pass(root, number, n, piece), _pass(root, number + 1, n, piece)]
+    )
+    taken = inclusion_mask(jax.lax.dynamic_slice_in_dim(walk, offset, piece), n)
+    return jnp.nonzero(taken if piece == m else ~taken, size=m)[0].astype(jnp.int32)
+
+
+def _pass(root: jax.Array, number: jax.Array, n: int, piece: int) -> jax.Array:
+    """The order of all n examples in one pass, int32 [n].
+
+    It begins by completing the piece that the pass before left unfinished, and must not
+    repeat that piece's examples there: they change places with the first others that come
+    later, but not with those that the next pass will have to complete. At least one whole
+    piece lies between, so there are enough.
+    """
+
+    def shuffled(number):
+        key = jax.random.fold_in(purpose_key(root, Purpose.BALANCED_SUBSET), number)
+        return jax.random.permutation(key, jnp.arange(n, dtype=jnp.int32))
+
+    def left_over(number):  # examples of the piece that is unfinished when a pass begins
+        return (number * jnp.uint32(n) % jnp.uint32(piece)).astype(jnp.int32)
+
+    place, left = jnp.arange(n), left_over(number)
+    order, before = shuffled(number), shuffled(number - 1)
+    used = jnp.zeros(n, bool).at[before].set(place >= n - left)[order]
+    begin = jnp.where(left > 0, piece - left, 0)
+    twice = (place < begin) & used
+    other = (place >= begin) & (place < n - left_over(number + 1)) & ~used
+    twice, other = (jnp.nonzero(x, size=piece, fill_value=n)[0] for x in (twice, other))
+    other = jnp.where(twice < n, other, n)  # as many as there are
+    exchanged = order.at[twice].set(order[other], mode="drop")
+    return exchanged.at[other].set(order[twice], mode="drop")
 
 
 def given_subset(masks: jax.Array, trial: jax.Array, n: int, m: int) -> jax.Array:

@@ -357,5 +357,21 @@ def test_other_masks_are_another_run(tiny, tiny_recipe, tmp_path):
     masks[1] = np.roll(masks[1], 1) & (np.arange(61) > 0)
     masks[1, 60] = True
     assert masks[0].sum() == masks[1].sum()
-    with pytest.raises(InputError, match=r"holds another run: masks \("):
+    with pytest.raises(InputError, match=r"holds another run: sampling \("):
         jaxmem.run_trials(tiny, workdir=tmp_path, masks=masks, **tiny_recipe)
+
+
+def test_balanced_sampling(tiny, tiny_recipe, tmp_path):
+    run = jaxmem.run_trials(tiny, 9, tmp_path / "a", sampling="balanced", **tiny_recipe)
+    topped = jaxmem.run_trials(tiny, 21, tmp_path / "a", sampling="balanced", **tiny_recipe)
+    whole = jaxmem.run_trials(tiny, 21, tmp_path / "b", sampling="balanced", **tiny_recipe)
+    assert_same(topped, whole)
+    for included in (run.included, whole.included):
+        times = included.sum(axis=0)
+        assert times.max() - times.min() == 1
+    with pytest.raises(InputError, match=r"sampling .balanced there, uniform here."):
+        jaxmem.run_trials(tiny, 21, tmp_path / "b", **tiny_recipe)
+    with pytest.raises(InputError, match="unknown sampling 'stratified'"):
+        jaxmem.run_trials(tiny, 4, sampling="stratified", **tiny_recipe)
+    with pytest.raises(InputError, match="ends at 238,609,287 trials"):
+        jaxmem.run_trials(tiny, 10**9, sampling="balanced", **tiny_recipe)

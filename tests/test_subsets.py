@@ -5,7 +5,7 @@ import pytest
 
 from jaxmem import InputError
 from jaxmem.keys import Purpose, root_key, trial_key
-from jaxmem.subsets import draw_subset, inclusion_mask, subset_size
+from jaxmem.subsets import draw_balanced, draw_subset, inclusion_mask, subset_size
 
 
 def test_subset_is_exactly_m_distinct_examples():
@@ -56,3 +56,34 @@ def test_bad_fraction(fraction):
 def test_bad_seed(seed):
     with pytest.raises(InputError, match=str(seed)):
         root_key(seed)
+
+
+@pytest.mark.parametrize("n, m", [(10, 7), (13, 4), (101, 50), (64, 32), (97, 96), (50, 1)])
+def test_balanced_subsets_exclude_equally_often(n, m):
+    """After every number of trials, all counts are within one; every size is exact."""
+    trials = 3 * n
+    draw = jax.jit(jax.vmap(lambda t: draw_balanced(root_key(0), t, n, m)))
+    subsets = np.asarray(draw(np.arange(trials, dtype=np.int32)))
+    assert subsets.shape == (trials, m)
+    included = np.zeros((trials, n), int)
+    np.put_along_axis(included, subsets, 1, axis=1)
+    assert (included.sum(axis=1) == m).all()  # no example twice
+    counts = included.cumsum(axis=0)
+    assert (counts.max(axis=1) - counts.min(axis=1) <= 1).all()
+    other = jax.vmap(lambda t: draw_balanced(root_key(1), t, n, m))
+    assert (np.asarray(other(np.arange(9, dtype=np.int32))) != subsets[:9]).any()
+
+
+def test_balanced_subsets_pair_examples_at_random():
+    """Two examples are out together about as often as when subsets are uniform."""
+    n, m, trials = 40, 28, 6000
+    draw = jax.jit(jax.vmap(lambda t: draw_balanced(root_key(0), t, n, m)))
+    subsets = np.asarray(draw(np.arange(trials, dtype=np.int32)))
+    out = np.ones((trials, n))
+    np.put_along_axis(out, subsets, 0, axis=1)
+    together = (out.T @ out / trials)[np.triu_indices(n, 1)]
+    expected = (12 / 40) * (11 / 39)
+    # 780 pairs: the largest of so many standard normal deviations is about 3.2.
+    spread = np.sqrt(expected * (1 - expected) / trials)
+    assert np.abs(together - expected).max() < 4.5 * spread
+    assert abs(together.std() / spread - 1) < 0.25
