@@ -118,6 +118,18 @@ def make_parser() -> argparse.ArgumentParser:
     )
 
     add(
+        "--until-se",
+        type=float,
+        metavar="SE",
+        help="stop before --trials, once the standard error of mem is down to this",
+    )
+    add(
+        "--se-quantile",
+        type=float,
+        default=0.5,
+        help="share of the training examples whose standard error must be (default: 0.5)",
+    )
+    add(
         "--keep-models",
         action="store_true",
         help="keep every model, so that `python -m jaxmem.predict WORKDIR` can run them on "

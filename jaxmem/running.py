@@ -9,7 +9,7 @@ import hashlib
 import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +29,7 @@ from jaxmem.ensemble import (
     use_all_cores,
 )
 from jaxmem.errors import InputError
+from jaxmem.estimators import memorization_counts
 from jaxmem.kept import KeptModels, TrainingOnDisk
 from jaxmem.keys import root_key
 from jaxmem.models import Spec, count_parameters, make_model
@@ -36,6 +37,7 @@ from jaxmem.planning import make_plan
 from jaxmem.progress import progress
 from jaxmem.recipes import recipe_for
 from jaxmem.results import Run, open_run
+from jaxmem.statistics import standard_error
 from jaxmem.subsets import SAMPLINGS, Sampling, most_balanced, subset_size
 from jaxmem.version import __version__
 
@@ -56,6 +58,8 @@ def run_trials(
     batching: Batching = "packed",
     width: int | None = None,
     keep_models: bool = False,
+    until_se: float | None = None,
+    se_quantile: float = 0.5,
     **recipe,
 ) -> Run:
     """Train the trials that the workdir lacks, and open it.
@@ -69,6 +73,8 @@ def run_trials(
       of random subsets of subset_fraction. Without them a trial's subset depends on the
       seed: `masks=other.included` trains on the subsets of another run, with another seed.
     width: models trained side by side on one device; None times a few, keeps the best.
+    until_se: stop before `trials` as soon as the standard error of mem has come down to
+      this, at the quantile se_quantile over training examples (0.5: for half of them).
     keep_models: keep the final models of the trials trained now, for `jaxmem.predict`.
     recipe: fields of `jaxmem.Recipe` that differ from the (dataset, model)'s own.
 
@@ -94,6 +100,11 @@ def run_trials(
         raise InputError(
             f"balanced sampling of {m} from {n} examples ends at {most_balanced(n, m):,} "
             f"trials, {trials:,} are wanted; take another seed for the rest"
+        )
+    goal = None if until_se is None else Goal(until_se, se_quantile)
+    if goal is not None and not (goal.se > 0 and 0 <= goal.quantile <= 1):
+        raise InputError(
+            f"until se {until_se} must be positive, and se quantile {se_quantile} in [0, 1]"
         )
     if trials < 1:
         raise InputError(f"trials {trials} must be at least 1")
@@ -130,12 +141,12 @@ def run_trials(
     with trials_.locked(workdir):
         store = _prepare(workdir, config, data, trials)
         missing = np.nonzero(store.status()[:trials] == trials_.MISSING)[0].tolist()
-        if missing:
+        if missing and not (goal and goal.error(store, n) <= goal.se):
             ensemble = make_ensemble(job, data, root, masks)
             plan = _plan(workdir, ensemble, width, config)
             kept = KeptModels(workdir) if keep_models else None
             in_flight = TrainingOnDisk(workdir)
-            _train(ensemble, plan, store, missing, trials, kept, in_flight)
+            _train(ensemble, plan, store, missing, trials, kept, in_flight, goal)
             in_flight.remove()
     return open_run(workdir)
 
@@ -226,6 +237,25 @@ def _plan(workdir: Path, ensemble: Ensemble, width: int | None, config: dict) ->
     return plan
 
 
+class Goal(NamedTuple):
+    """How sure to be before training stops."""
+
+    se: float
+    quantile: float
+
+    def error(self, store: trials_.TrialStore, n: int) -> float:
+        """The standard error of mem at the quantile, of n examples; inf where none has."""
+        done = np.nonzero(store.status() == trials_.FINISHED)[0]
+        bits = (store.read(name, done) for name in ("included", "train_correct"))
+        errors = standard_error(memorization_counts(*bits))[:n]
+        errors = np.where(np.isnan(errors), np.inf, errors)
+        return float(np.quantile(errors, self.quantile, method="higher"))
+
+
+# How many times as many trials, before their standard errors are looked at again.
+LOOK_AGAIN = 1.05
+
+
 def _train(
     ensemble: Ensemble,
     plan: Plan,
@@ -234,8 +264,9 @@ def _train(
     trials: int,
     kept: KeptModels | None,
     in_flight: TrainingOnDisk,
+    goal: Goal | None,
 ) -> None:
-    start, accuracies = time.perf_counter(), []
+    start, accuracies, outlook, look = time.perf_counter(), [], "", 0
     with progress("training", trials, "trials", trials - len(missing)) as bar:
         while missing:
             try:
@@ -248,11 +279,27 @@ def _train(
                     accuracies += block.outcomes.test_accuracy.tolist()
                     bar.update(len(block.trials))
                     rate = len(accuracies) / (time.perf_counter() - start)
+                    done = trials - len(missing)
+                    if goal is not None and done >= look:
+                        error = goal.error(store, ensemble.data.train_labels.size)
+                        if error <= goal.se:
+                            return
+                        outlook, look = _outlook(goal, error, done, rate), LOOK_AGAIN * done
                     bar.set_postfix_str(
-                        f"{3600 * rate:,.0f} models/h, test {np.mean(accuracies):.2%}"
+                        f"{3600 * rate:,.0f} models/h, test "
+                        f"{np.mean(accuracies):.2%}{outlook}"
                     )
             except jax.errors.JaxRuntimeError as error:
                 if not out_of_memory(error) or plan.width == 1:
                     raise
                 # Evaluation needed more than the training that the width was timed on.
                 plan = plan._replace(width=plan.width // 2)
+
+
+def _outlook(goal: Goal, error: float, done: int, rate: float) -> str:
+    """How many trials the goal needs, since errors fall with the root of their number."""
+    if not np.isfinite(error):
+        return ", no standard error yet"
+    needed = done * (error / goal.se) ** 2
+    hours = (needed - done) / rate / 3600
+    return f", se {error:.4f}: {goal.se:g} needs {needed:,.0f} trials, {hours:.2g} h more"
