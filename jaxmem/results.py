@@ -20,7 +20,12 @@ from jaxmem import trials as trials_
 from jaxmem.bits import words_of
 from jaxmem.data import Examples
 from jaxmem.errors import InputError
-from jaxmem.estimators import influence_counts, memorization_counts, rate_difference
+from jaxmem.estimators import (
+    Counts,
+    influence_counts,
+    memorization_counts,
+    rate_difference,
+)
 from jaxmem.progress import progress
 from jaxmem.search import Found, search
 from jaxmem.statistics import discoveries, interval, standard_error, z_score
@@ -121,29 +126,30 @@ class Run:
         return self._store.read("final_loss", self.trials)
 
     @functools.cached_property
-    def _memorization_counts(self):
+    def memorization_counts(self) -> Counts:
+        """In how many trials each training example was in and out, and right: [N] each."""
         counts = memorization_counts(
             self._store.read("included", self.trials),
             self._store.read("train_correct", self.trials),
         )
-        return jax.tree.map(lambda a: a[: self.tr_labels.size], counts)
+        return jax.tree.map(lambda a: np.asarray(a)[: self.tr_labels.size], counts)
 
     @functools.cached_property
     def memorization(self) -> np.ndarray:
         """mem of the training examples: float64 [N]; NaN if never in or never out."""
-        return rate_difference(self._memorization_counts)
+        return rate_difference(self.memorization_counts)
 
     @functools.cached_property
     def memorization_se(self) -> np.ndarray:
         """Standard error of `memorization`: float64 [N]; see statistics.standard_error."""
-        return standard_error(self._memorization_counts)
+        return standard_error(self.memorization_counts)
 
     def memorization_interval(self, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
         """Confidence interval of `memorization`: (low, high), float64 [N] each.
 
         See statistics.interval. Raises InputError unless 0 < level < 1.
         """
-        return interval(self._memorization_counts, level)
+        return interval(self.memorization_counts, level)
 
     def influence(self, train_rows) -> np.ndarray:
         """infl of training rows on every test example: float64 [len(train_rows), E].

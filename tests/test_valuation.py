@@ -1,0 +1,49 @@
+"""Values of training examples against their definitions, a trial at a time."""
+
+import numpy as np
+import pytest
+
+import jaxmem
+from jaxmem import InputError
+from jaxmem.valuation import banzhaf_values, c_scores, held_out_accuracy
+
+
+@pytest.fixture
+def runs(tiny, tiny_recipe, tmp_path):
+    return [
+        jaxmem.run_trials(
+            tiny, 25, tmp_path / f"{fraction}", subset_fraction=fraction, **tiny_recipe
+        )
+        for fraction in (0.3, 0.5, 0.9)
+    ]
+
+
+def held_out(run, i):
+    right = [c[i] for m, c in zip(run.included, run.train_correct, strict=True) if not m[i]]
+    return sum(right) / len(right) if right else np.nan
+
+
+def test_c_scores(runs, tiny, tiny_recipe, tmp_path):
+    expected = [[held_out(run, i) for i in range(61)] for run in runs]
+    for run, values in zip(runs, expected, strict=True):
+        np.testing.assert_allclose(held_out_accuracy(run), values, rtol=1e-15)
+    assert np.isfinite(expected[:2]).all()
+    np.testing.assert_allclose(c_scores(runs), np.mean(expected, axis=0), rtol=1e-14)
+    labels = (tiny.train.labels + 1) % 3
+    other = tiny._replace(train=tiny.train._replace(labels=labels))
+    other = jaxmem.run_trials(other, 4, tmp_path / "other", **tiny_recipe)
+    with pytest.raises(InputError, match="runs on different training sets"):
+        c_scores([*runs, other])
+
+
+def test_banzhaf_values(runs):
+    run = runs[1]
+    accuracy = run.test_correct.mean(axis=1)
+    expected = [
+        accuracy[run.included[:, i]].mean() - accuracy[~run.included[:, i]].mean()
+        for i in range(61)
+    ]
+    np.testing.assert_allclose(banzhaf_values(run), expected, atol=1e-14)
+    # They are the mean influence on the test set.
+    influence = run.influence(np.arange(61)).mean(axis=1)
+    np.testing.assert_allclose(banzhaf_values(run), influence, atol=1e-14)
