@@ -40,6 +40,7 @@ class Job(NamedTuple):
     subset_size: int  # m
     steps: int  # per epoch
     sampling: subsets.Sampling = "uniform"
+    margins: bool = False  # whether outcomes have them
 
 
 class Arrays(NamedTuple):
@@ -70,6 +71,8 @@ class Outcomes(NamedTuple):
     test_accuracy: jax.Array  # float32 [M]
     final_loss: jax.Array  # float32 [M], mean cross-entropy of the included, nats
     diverged: jax.Array  # bool [M]: a loss or a logit is not finite
+    train_margin: jax.Array | None = None  # float16 [M, N], if the job asks for them
+    test_margin: jax.Array | None = None  # float16 [M, E]
 
 
 def make_job(
@@ -148,7 +151,15 @@ def evaluate_trial(
         test_accuracy=jnp.mean(test.correct, dtype=jnp.float32),
         final_loss=loss,
         diverged=~(train.finite & test.finite & jnp.isfinite(loss)),
+        train_margin=_float16(train.margin) if job.margins else None,
+        test_margin=_float16(test.margin) if job.margins else None,
     )
+
+
+def _float16(values: jax.Array) -> jax.Array:
+    """To float16, whose largest number stands for all larger ones."""
+    most = float(jnp.finfo(jnp.float16).max)
+    return jnp.clip(values, -most, most).astype(jnp.float16)
 
 
 def _subset(job: Job, data: Arrays, root: jax.Array, trial: jax.Array):

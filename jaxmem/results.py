@@ -126,6 +126,27 @@ class Run:
         return self._store.read("final_loss", self.trials)
 
     @functools.cached_property
+    def train_margin(self) -> np.ndarray:
+        """Margins of the training examples, seen or not: float16 [T, N].
+
+        The logit of the label minus the log-sum-exp of the others. Raises InputError if
+        the run stored none.
+        """
+        return self._margins("train_margin")
+
+    @functools.cached_property
+    def test_margin(self) -> np.ndarray:
+        """Margins of the test examples: float16 [T, E]; raises InputError as above."""
+        if self._other_test is not None:
+            raise InputError("predictions on another test set have no margins")
+        return self._margins("test_margin")
+
+    def _margins(self, name: str) -> np.ndarray:
+        if not self.config["margins"]:
+            raise InputError(f"{self.workdir} stored no margins: run it with --margins")
+        return self._store.read(name, self.trials)
+
+    @functools.cached_property
     def memorization_counts(self) -> Counts:
         """In how many trials each training example was in and out, and right: [N] each."""
         counts = memorization_counts(

@@ -130,6 +130,12 @@ def make_parser() -> argparse.ArgumentParser:
         help="share of the training examples whose standard error must be (default: 0.5)",
     )
     add(
+        "--margins",
+        action="store_true",
+        help="also store every margin (logit of the label minus log-sum-exp of the others), "
+        "float16, 16 times the size of the outcomes: for soft mem and attacks",
+    )
+    add(
         "--keep-models",
         action="store_true",
         help="keep every model, so that `python -m jaxmem.predict WORKDIR` can run them on "

@@ -58,6 +58,7 @@ def run_trials(
     batching: Batching = "packed",
     width: int | None = None,
     keep_models: bool = False,
+    margins: bool = False,
     until_se: float | None = None,
     se_quantile: float = 0.5,
     **recipe,
@@ -73,6 +74,8 @@ def run_trials(
       of random subsets of subset_fraction. Without them a trial's subset depends on the
       seed: `masks=other.included` trains on the subsets of another run, with another seed.
     width: models trained side by side on one device; None times a few, keeps the best.
+    margins: also store the margin of every example in every trial, float16: the logit of
+      the label minus the log-sum-exp of the others. 16 times the size of the bits.
     until_se: stop before `trials` as soon as the standard error of mem has come down to
       this, at the quantile se_quantile over training examples (0.5: for half of them).
     keep_models: keep the final models of the trials trained now, for `jaxmem.predict`.
@@ -116,7 +119,9 @@ def run_trials(
     architecture = make_model(
         model, Spec(data.num_classes, chosen.hidden, jnp.dtype(chosen.precision))
     )
-    job = make_job(architecture, chosen, batching, n, m)._replace(sampling=sampling)
+    job = make_job(architecture, chosen, batching, n, m)._replace(
+        sampling=sampling, margins=margins
+    )
     root = root_key(seed)
     config = {
         "format": trials_.FORMAT,
@@ -134,6 +139,7 @@ def run_trials(
         else f"masks {hashlib.sha256(masks).hexdigest()[:16]}",
         "seed": seed,
         "batching": batching,
+        "margins": margins,
         **dataclasses.asdict(chosen),
         "hidden": list(chosen.hidden),
     }
@@ -206,9 +212,8 @@ def _prepare(workdir: Path, config: dict, data: Dataset, trials: int) -> trials_
                 )
     except OSError as error:
         raise InputError(f"cannot write to {workdir}: {error.strerror}") from error
-    return trials_.create_store(
-        workdir, trials, data.train.labels.size, data.test.labels.size
-    )
+    sizes = data.train.labels.size, data.test.labels.size
+    return trials_.create_store(workdir, trials, *sizes, config["margins"])
 
 
 # What this process has timed already, so that trainings on many subsets of one dataset

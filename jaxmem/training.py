@@ -30,6 +30,7 @@ class Predictions(NamedTuple):
 
     correct: jax.Array  # bool [R]: argmax of the logits is the label
     loss: jax.Array  # float32 [R]: cross-entropy, nats, without label smoothing
+    margin: jax.Array  # float32 [R]: logit of the label minus log-sum-exp of the others
     finite: jax.Array  # bool []: every logit is finite
 
 
@@ -161,13 +162,16 @@ def predict(
         logits, _ = model.apply(state.params, state.model_state, to_float(batch), None)
         loss = optax.softmax_cross_entropy_with_integer_labels(logits, label)
         correct = jnp.argmax(logits, axis=-1) == label
-        return correct, loss, jnp.all(jnp.isfinite(logits))
+        is_label = jax.nn.one_hot(label, logits.shape[-1], dtype=bool)
+        others = jax.nn.logsumexp(logits, axis=-1, where=~is_label)
+        margin = jnp.sum(logits, axis=-1, where=is_label) - others
+        return correct, loss, margin, jnp.all(jnp.isfinite(logits))
 
-    correct, loss, finite = jax.lax.map(one, starts)
+    correct, loss, margin, finite = jax.lax.map(one, starts)
 
     def flat(chunks):
         overlap = starts.size * chunk - rows
         body, last = chunks[:-1].reshape(-1), chunks[-1, overlap:]
         return jnp.concatenate([body, last])
 
-    return Predictions(flat(correct), flat(loss), jnp.all(finite))
+    return Predictions(flat(correct), flat(loss), flat(margin), jnp.all(finite))

@@ -39,6 +39,11 @@ ARRAYS = {
     "final_loss": ("float32", "NaN", None),
     "status": ("uint8", MISSING, None),
 }
+# Stored where a run asks for them.
+MARGINS = {
+    "train_margin": ("float16", "NaN", "train values"),
+    "test_margin": ("float16", "NaN", "test values"),
+}
 
 
 class TrialStore:
@@ -53,7 +58,7 @@ class TrialStore:
         return self._arrays["status"].read().result()
 
     def read(self, name: str, trials: np.ndarray) -> np.ndarray:
-        """The rows of an array of `ARRAYS`, as stored, of the trials int [M]."""
+        """The rows of an array of `ARRAYS` or `MARGINS`, of the trials int [M]."""
         return self._arrays[name][np.asarray(trials, np.int64)].read().result()
 
     def append(self, trials: list[int], outcomes: Outcomes) -> None:
@@ -65,6 +70,7 @@ class TrialStore:
         values = outcomes._asdict()
         status = np.where(values.pop("diverged"), DIVERGED, FINISHED).astype(np.uint8)
         try:
+            values = {k: v for k, v in values.items() if v is not None}
             writes = [self._arrays[k][rows].write(v) for k, v in values.items()]
             for write in writes:
                 write.result()
@@ -78,23 +84,28 @@ class TrialStore:
 
 def open_store(workdir: Path) -> TrialStore:
     """Open a workdir's trials to read them."""
-    arrays = {name: _open(workdir, name).result() for name in ARRAYS}
+    stored = (name for name in MARGINS if (workdir / "trials.zarr" / name).exists())
+    arrays = {name: _open(workdir, name).result() for name in (*ARRAYS, *stored)}
     return TrialStore(workdir, arrays)
 
 
-def create_store(workdir: Path, trials: int, n: int, e: int) -> TrialStore:
+def create_store(
+    workdir: Path, trials: int, n: int, e: int, margins: bool = False
+) -> TrialStore:
     """Open a workdir's trials to write them, with room for at least `trials` rows.
 
     n and e are the numbers of training and test examples. Raises InputError where the disk
     does not take it.
     """
     columns = {"train bits": -(-n // 8), "test bits": -(-e // 8), None: None}
+    columns |= {"train values": n, "test values": e}
     try:
         root = workdir / "trials.zarr"
         root.mkdir(exist_ok=True)
         write_json(root / "zarr.json", {"zarr_format": 3, "node_type": "group"})
         arrays = {}
-        for name, (dtype, fill, kind) in ARRAYS.items():
+        wanted = {**ARRAYS, **MARGINS} if margins else ARRAYS
+        for name, (dtype, fill, kind) in wanted.items():
             exists = (root / name / "zarr.json").exists()
             metadata = _metadata(dtype, fill, trials, columns[kind])
             array = _open(workdir, name, None if exists else metadata).result()
@@ -123,13 +134,13 @@ def _open(workdir: Path, name: str, metadata: dict | None = None):
 
 
 def _metadata(dtype: str, fill, trials: int, width: int | None) -> dict[str, Any]:
-    bits = width is not None
+    wide = width is not None
     return {
-        "shape": [trials] + [width] * bits,
+        "shape": [trials] + [width] * wide,
         "chunk_grid": {
             "name": "regular",
             "configuration": {
-                "chunk_shape": [CHUNK_TRIALS, width] if bits else [CHUNK_SCALARS]
+                "chunk_shape": [CHUNK_TRIALS, width] if wide else [CHUNK_SCALARS]
             },
         },
         "data_type": dtype,

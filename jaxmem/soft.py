@@ -1,0 +1,110 @@
+"""Memorization and influence of probabilities instead of right or wrong; margins of trials.
+
+The chance that a model gives the label is the sigmoid of its margin. Where the paper counts
+right answers, these average that chance: the same differences, of a smoother quantity.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import expit
+from scipy.stats import norm
+
+from jaxmem.errors import InputError
+from jaxmem.results import Run
+
+ROWS = 4096  # examples whose probabilities are held at a time
+
+
+class Soft(NamedTuple):
+    """A difference of mean probabilities, and its standard error."""
+
+    value: np.ndarray  # float64
+    se: np.ndarray  # float64, of Welch: sqrt(var_in / n_in + var_out / n_out)
+
+
+def soft_memorization(run: Run) -> Soft:
+    """mean[p(label) | included] - mean[p(label) | excluded] of training examples: [N].
+
+    NaN where fewer than two trials are on a side. Raises InputError if the run stored no
+    margins.
+    """
+    parts = []
+    for start in range(0, run.tr_labels.size, ROWS):
+        some = slice(start, start + ROWS)
+        chance = expit(run.train_margin[:, some].astype(np.float64))
+        inside = run.included[:, some].astype(np.float64)
+        sums = [(inside * x).sum(axis=0) for x in (chance, chance**2)]
+        totals = [x.sum(axis=0) for x in (chance, chance**2)]
+        parts.append(_difference(inside.sum(axis=0), len(inside), sums, totals))
+    return Soft(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+
+def soft_influence(run: Run, train_rows) -> Soft:
+    """The same of test examples, for some training rows: [len(train_rows), E]."""
+    rows = np.atleast_1d(np.asarray(train_rows, np.int64))
+    inside = run.included[:, rows].astype(np.float64)
+    chance = expit(run.test_margin.astype(np.float64))
+    sums = [inside.T @ x for x in (chance, chance**2)]
+    totals = [x.sum(axis=0) for x in (chance, chance**2)]
+    return Soft(*_difference(inside.sum(axis=0)[:, None], len(inside), sums, totals))
+
+
+def _difference(n_in, trials: int, sums, totals) -> tuple[np.ndarray, np.ndarray]:
+    n_out = trials - n_in
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean_in, mean_out = sums[0] / n_in, (totals[0] - sums[0]) / n_out
+        square_in, square_out = sums[1] / n_in, (totals[1] - sums[1]) / n_out
+        variance = (square_in - mean_in**2).clip(0) / (n_in - 1)
+        variance += (square_out - mean_out**2).clip(0) / (n_out - 1)
+    known = (n_in > 1) & (n_out > 1)
+    value = np.where(known, mean_in - mean_out, np.nan)
+    return value, np.where(known, np.sqrt(variance), np.nan)
+
+
+def lira_scores(run: Run, target: int) -> np.ndarray:
+    """The likelihood-ratio attack on one trial, by all others as shadow models: [N].
+
+    Carlini, Chien, Nasr, Song, Terzis & Tramèr, "Membership Inference Attacks From First
+    Principles" (S&P 2022, arXiv 2112.03570): log N(margin; in) - log N(margin; out), with
+    mean and variance of an example's margins over the trials that saw it and those that did
+    not. High where the target's margin looks like that of a member; compare with
+    run.included[target]. target: a row of the run's trials. NaN where fewer than two other
+    trials are on a side. Raises InputError for a target outside, or without margins.
+    """
+    if not 0 <= target < run.trials.size:
+        raise InputError(f"target {target} is outside 0 … {run.trials.size - 1}")
+    others = np.arange(run.trials.size) != target
+    scores = []
+    for start in range(0, run.tr_labels.size, ROWS):
+        some = slice(start, start + ROWS)
+        margin = run.train_margin[:, some].astype(np.float64)
+        score = 0.0
+        for side, sign in ((run.included[:, some], 1), (~run.included[:, some], -1)):
+            side = side & others[:, None]
+            n = side.sum(axis=0)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                mean = np.where(side, margin, 0).sum(axis=0) / n
+                square = np.where(side, margin - mean, 0) ** 2
+                std = np.sqrt(square.sum(axis=0) / (n - 1)) + 1e-30
+                likelihood = norm.logpdf(margin[target], mean, std)
+            score = score + sign * np.where(n > 1, likelihood, np.nan)
+        scores.append(score)
+    return np.concatenate(scores)
+
+
+def true_positive_rate(
+    scores: np.ndarray, members: np.ndarray, false_positive_rate: float = 0.001
+) -> float:
+    """The share of members found at a false-positive rate, as Carlini et al. report it.
+
+    scores: float [K] of any number of examples and targets; members: bool [K]. NaN scores
+    take no part. Raises InputError if there are no members or no others.
+    """
+    known = np.isfinite(scores)
+    inside, outside = scores[known & members], scores[known & ~members]
+    if not (inside.size and outside.size):
+        raise InputError(f"{inside.size} members and {outside.size} others: no rate")
+    allowed = int(false_positive_rate * outside.size)  # others that may score higher
+    cut = np.sort(outside)[::-1][allowed]
+    return float((inside > cut).mean())

@@ -1,0 +1,117 @@
+"""Probabilities and margins against their definitions, and against the real digits."""
+
+import jax
+import numpy as np
+import pytest
+from scipy.stats import norm
+from sklearn.metrics import roc_curve
+
+import jaxmem
+from jaxmem import InputError, training
+from jaxmem.analysis import detection
+from jaxmem.models import Model
+from jaxmem.soft import lira_scores, soft_influence, soft_memorization, true_positive_rate
+
+
+@pytest.fixture
+def run(tiny, tiny_recipe, tmp_path):
+    return jaxmem.run_trials(tiny, 30, tmp_path / "run", margins=True, **tiny_recipe)
+
+
+def test_margin_is_that_of_the_probability():
+    """sigmoid(margin) is the softmax's chance of the label."""
+    logits = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32) * 5
+    labels = np.arange(50) % 4
+    model = Model(None, lambda params, state, images, _: (images.reshape(-1, 4), state))
+    state = training.TrainState({}, {}, {})
+    found = training.predict(model, state, logits.reshape(50, 2, 2, 1), labels)
+    chance = np.asarray(jax.nn.softmax(logits))[np.arange(50), labels]
+    np.testing.assert_allclose(jax.nn.sigmoid(found.margin), chance, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(np.exp(-found.loss), chance, rtol=1e-5, atol=1e-7)
+
+
+def test_stored_margins_say_what_the_bits_say(run, tiny, tiny_recipe, tmp_path):
+    assert run.train_margin.shape == (30, 61) and run.train_margin.dtype == np.float16
+    assert run.test_margin.shape == (30, 9)
+    # A chance above 1/2 is right; below 1/3, the label is not the likeliest of three.
+    for margin, correct in (
+        (run.train_margin, run.train_correct),
+        (run.test_margin, run.test_correct),
+    ):
+        assert (
+            correct[margin > 0.01].all() and not correct[margin < np.log(0.5) - 0.01].any()
+        )
+    plain = jaxmem.run_trials(tiny, 30, tmp_path / "plain", **tiny_recipe)
+    np.testing.assert_array_equal(plain.train_correct, run.train_correct)
+    with pytest.raises(InputError, match="stored no margins: run it with --margins"):
+        soft_memorization(plain)
+    with pytest.raises(InputError, match=r"margins \(False there, True here\)"):
+        jaxmem.run_trials(tiny, 30, plain.workdir, margins=True, **tiny_recipe)
+
+
+def welch(chance, inside):
+    a, b = chance[inside], chance[~inside]
+    se = np.sqrt(a.var(ddof=1) / a.size + b.var(ddof=1) / b.size)
+    return a.mean() - b.mean(), se
+
+
+def test_soft_estimates_are_means_of_probabilities(run):
+    def chance(margin):
+        return 1 / (1 + np.exp(-margin.astype(np.float64)))
+
+    expected = [
+        welch(chance(run.train_margin[:, i]), run.included[:, i]) for i in range(61)
+    ]
+    np.testing.assert_allclose(np.transpose(soft_memorization(run)), expected, rtol=1e-9)
+    found = soft_influence(run, [7, 3])
+    for row, i in enumerate((7, 3)):
+        for j in range(9):
+            value, se = welch(chance(run.test_margin[:, j]), run.included[:, i])
+            np.testing.assert_allclose(found.value[row, j], value, rtol=1e-9)
+            np.testing.assert_allclose(found.se[row, j], se, rtol=1e-9)
+
+
+def test_lira_by_hand(run):
+    scores = lira_scores(run, 4)
+    margin = run.train_margin.astype(np.float64)
+    for i in (0, 30, 60):
+        others = np.arange(30) != 4
+        inside = margin[run.included[:, i] & others, i]
+        outside = margin[~run.included[:, i] & others, i]
+        expected = norm.logpdf(margin[4, i], inside.mean(), inside.std(ddof=1))
+        expected -= norm.logpdf(margin[4, i], outside.mean(), outside.std(ddof=1))
+        np.testing.assert_allclose(scores[i], expected, rtol=1e-9)
+    with pytest.raises(InputError, match="target 30 is outside 0 … 29"):
+        lira_scores(run, 30)
+
+
+def test_true_positive_rate_is_the_roc_curves():
+    rng = np.random.default_rng(0)
+    members = rng.random(5000) < 0.4
+    scores = rng.normal(members * 1.5)
+    false, true, _ = roc_curve(members, scores, drop_intermediate=False)
+    for rate in (0.001, 0.01, 0.1):
+        expected = true[false <= rate].max()
+        np.testing.assert_allclose(true_positive_rate(scores, members, rate), expected)
+    with pytest.raises(InputError, match="3 members and 0 others"):
+        true_positive_rate(np.ones(3), np.ones(3, bool))
+
+
+def test_an_overfitted_network_gives_its_members_away(digits, tmp_path):
+    """On digits with a tenth of wrong labels, members are found far above chance."""
+    labels = digits.train.labels.copy()
+    labels[::10] = (labels[::10] + 1) % 10
+    noisy = digits._replace(train=digits.train._replace(labels=labels))
+    run = jaxmem.run_trials(
+        noisy, 60, tmp_path, margins=True, width=1, subset_fraction=0.5, epochs=40
+    )
+    scores = np.stack([lira_scores(run, target) for target in range(10)])
+    members = run.included[:10]
+    assert true_positive_rate(scores, members, 0.01) > 0.05
+    wrong = np.zeros(labels.size, bool)
+    wrong[::10] = True
+    assert true_positive_rate(scores[:, wrong], members[:, wrong], 0.01) > 0.5
+    # Soft memorization finds the wrong labels, as the hard one does.
+    soft = soft_memorization(run)
+    assert detection(soft.value, wrong).auc > 0.95
+    assert np.corrcoef(soft.value, run.memorization)[0, 1] > 0.9
