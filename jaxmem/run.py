@@ -132,8 +132,8 @@ def make_parser() -> argparse.ArgumentParser:
     add(
         "--margins",
         action="store_true",
-        help="also store every margin (logit of the label minus log-sum-exp of the others), "
-        "float16, 16 times the size of the outcomes: for soft mem and attacks",
+        help="also store margins, logit of the label minus log-sum-exp of the others: "
+        "float16, 16 times the size of the outcomes",
     )
     add(
         "--keep-models",

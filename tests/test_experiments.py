@@ -211,3 +211,18 @@ def test_halves_of_the_trials(experiments, tiny, tiny_recipe, tmp_path):
     assert found["trials_each"] == 20
     assert found["memorized"] == [first.sum(), second.sum()]
     assert found["memorized_shared"] == (first & second).sum()
+
+
+def test_error_against_trials(run, experiments, monkeypatch):
+    monkeypatch.setattr(experiments("error_against_trials"), "COUNTS", (10, 40))
+    found, tables = run("error_against_trials", "--reference=80")
+    assert found["reference_trials"] == 80
+    error = {
+        (row["sampling"], row["outcome"], row["examples"], row["trials"]): row["rms_error"]
+        for row in found["errors"]
+    }
+    assert len(error) == 16 == len(tables["mlp"]["rms_error"])
+    for sampling in ("uniform", "balanced"):
+        for kind in ("hard", "soft"):
+            few, many = (error[sampling, kind, "all", count] for count in (10, 40))
+            assert 0 < many < few
