@@ -2,6 +2,7 @@
 
 from jaxmem.data import Dataset, load_dataset, make_dataset
 from jaxmem.errors import InputError
+from jaxmem.foreign import adopt_trials
 from jaxmem.models import MODELS, Model, Spec, from_linen
 from jaxmem.predicting import extract_features, predict_trials
 from jaxmem.recipes import RECIPES, Recipe
@@ -20,6 +21,7 @@ __all__ = [
     "Run",
     "Spec",
     "__version__",
+    "adopt_trials",
     "extract_features",
     "from_linen",
     "load_dataset",
