@@ -4,8 +4,8 @@
     python experiments/knobs.py --dataset=mnist --trials=200
 
 Changes one knob of the recipe at a time; shows how many examples have mem >= 0.25 and the
-test accuracy. Expect smaller subsets to raise mem, since an example is then missed by fewer
-of its neighbours; and whatever makes models worse on what they have not seen (too few units,
+test accuracy. Expect smaller subsets to raise mem, since an example then has fewer
+neighbours; and whatever makes models worse on what they have not seen (too few units,
 too much weight decay), as long as they still fit what they have.
 """
 
