@@ -22,6 +22,7 @@ from jaxmem.ensemble import use_all_cores
 from jaxmem.errors import InputError
 from jaxmem.estimators import rate_difference
 from jaxmem.results import Run, merge_runs, open_run
+from jaxmem.search import Found
 from jaxmem.statistics import standard_error, z_score
 from jaxmem.summary import print_table, summarize
 
@@ -45,6 +46,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="also write the influence within each class, influence_matrix.npz",
     )
     add("--top", type=int, default=0, help="search all pairs, keep the K highest of each")
+    add("--harmful", action="store_true", help="with --top: the lowest, and pairs <= -infl")
     return parser
 
 
@@ -65,6 +67,7 @@ def _estimate(
     infl_threshold: float,
     influence_matrix: bool,
     top: int,
+    harmful: bool,
 ) -> None:
     start = time.perf_counter()
     use_all_cores()
@@ -87,7 +90,7 @@ def _estimate(
         if influence_matrix:
             run.save_influence_matrix(folder)
         if top:
-            _save_search(run, infl_threshold, top, folder)
+            _save_search(run, run.search(infl_threshold, top, harmful), folder)
         summary["wall seconds"] = round(time.perf_counter() - start, 1)
         trials.write_json(folder / "summary.json", summary)
     except OSError as error:
@@ -95,8 +98,7 @@ def _estimate(
     print_table(summary, {"results": str(folder)})
 
 
-def _save_search(run: Run, infl: float, top: int, folder: Path) -> None:
-    found = run.search(infl, top)
+def _save_search(run: Run, found: Found, folder: Path) -> None:
     with trials.replacing(folder / "search.npz") as partial:
         np.savez(
             partial,

@@ -255,16 +255,28 @@ class Run:
         count = discoveries(p, tests, rate)
         return float(np.sort(z)[-count]) if count else np.inf
 
-    def search(self, infl: float | None = 0.15, top: int = 0) -> Found:
+    def search(
+        self, infl: float | None = 0.15, top: int = 0, harmful: bool = False
+    ) -> Found:
         """Search the influence of every training example on every test example.
 
         Across classes too, and of examples that are not memorized: pairs with influence >=
-        infl, and with `top` the highest of each training and of each test example. The
-        [N, E] matrix never exists; see `jaxmem.search`.
+        infl, and with `top` the highest of each training and of each test example. harmful
+        turns it round: pairs with influence <= -infl, and the lowest. The [N, E] matrix
+        never exists; see `jaxmem.search`.
         """
         included, right = self._packed()
         n, e = self.tr_labels.size, self.tt_labels.size
-        return search(included, n, right, e, infl, top)
+        if not harmful:
+            return search(included, n, right, e, infl, top)
+        # What lowers the chance of right answers raises that of wrong ones as much.
+        found = search(included, n, ~right, e, infl, top)
+        wrong_in, n_in, wrong_out, n_out = found.counts
+        return found._replace(
+            counts=Counts(n_in - wrong_in, n_in, n_out - wrong_out, n_out),
+            of_rows=found.of_rows._replace(infl=-found.of_rows.infl),
+            of_columns=found.of_columns._replace(infl=-found.of_columns.infl),
+        )
 
     def _packed(self) -> tuple[np.ndarray, np.ndarray]:
         """Bits of `included` and of `test_correct`, packed along examples."""

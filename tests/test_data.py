@@ -208,7 +208,6 @@ for data_dir in (folder, records):
 """
 
 
-@pytest.mark.slow
 def test_tfds_prepares_mnist_from_the_raw_files(shared, tmp_path, monkeypatch, request):
     """In a process of its own, since TensorFlow stays where it is loaded."""
     if subprocess.run(

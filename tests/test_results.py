@@ -5,6 +5,7 @@ from sklearn.metrics import roc_auc_score
 
 import jaxmem
 from jaxmem import InputError, results
+from jaxmem.estimators import rate_difference
 from jaxmem.results import INFLUENCE_ROWS
 from jaxmem.statistics import z_score
 
@@ -150,7 +151,13 @@ def test_search_of_a_run_is_its_influence(tiny, tiny_recipe, tmp_path):
     np.testing.assert_array_equal(found.columns, columns)
     np.testing.assert_array_equal(found.of_rows.infl, -np.sort(-infl, axis=1)[:, :2])
     np.testing.assert_array_equal(found.of_columns.infl, -np.sort(-infl.T, axis=1)[:, :2])
-    # Of one class and memorized, they are the run's pairs.
+    harm = run.search(infl=0.2, top=2, harmful=True)
+    np.testing.assert_array_equal((harm.rows, harm.columns), np.nonzero(infl <= -0.2))
+    assert harm.rows.size > 5
+    values = infl[harm.rows, harm.columns]
+    np.testing.assert_array_equal(rate_difference(harm.counts), values)
+    np.testing.assert_array_equal(harm.of_rows.infl, np.sort(infl, axis=1)[:, :2])
+    # Of one class and memorized, the others are the run's pairs.
     pairs = run.pairs(infl=0.2, mem=0.1)
     mine = (run.tr_labels[rows] == run.tt_labels[columns]) & (run.memorization[rows] >= 0.1)
     assert set(zip(rows[mine], columns[mine], strict=True)) == set(
