@@ -75,13 +75,12 @@ def search(
 ) -> Found:
     """Pairs with infl >= threshold, and the `top` highest of each row and each column.
 
-    by="z" has the threshold on `statistics.z_score` instead, and no top.
-
-    included: bits uint8 [T, ceil(n / 8)] (a memory-mapped array will do); test_correct:
-    bits uint8 [T, ceil(e / 8)]. Rows without an estimate, never in or never out, take no
-    part. Thresholds are exact; ranks among influences that differ by less than float32
-    shows are arbitrary. Raises InputError if T differ or exceed 46,340, or if the threshold
-    is so low that more than 20 million groups of 16 pairs reach it.
+    included: bits uint8 [T, ceil(n / 8)]; test_correct: bits uint8 [T, ceil(e / 8)].
+    by="z" has the threshold on `statistics.z_score` instead, and no top. Rows without an
+    estimate, never in or never out, take no part. Thresholds are exact; ranks among
+    influences that differ by less than float32 shows are arbitrary. Raises InputError if T
+    differ or exceed 46,340, or if the threshold is so low that more than 20 million groups
+    of 16 pairs reach it.
     """
     trials = len(included)
     if len(test_correct) != trials:
@@ -90,12 +89,12 @@ def search(
         )
     if not 0 < trials <= MOST_TRIALS:
         raise InputError(f"{trials} trials are outside 1 … {MOST_TRIALS:,}")
+    if top and by != "infl":
+        raise InputError("the top are by infl alone")
     mesh = make_mesh()
     columns = _columns(test_correct, e)
     everywhere = NamedSharding(mesh, PartitionSpec())
     columns = jax.device_put(columns, everywhere)
-    if top and by != "infl":
-        raise InputError("the top are by infl alone")
     program = _program(mesh, trials, top, threshold is not None, by)
     width = columns.tile_hits.size
     peaks = jax.device_put(
@@ -161,8 +160,9 @@ def _blocks(included, n: int, mesh: Mesh) -> Iterator[tuple[int, jax.Array, jax.
     """
     split = NamedSharding(mesh, PartitionSpec(AXIS))
     size = mesh.size * ROWS
-    for start in range(0, n, CHUNK // size * size):
-        stop = min(start + CHUNK // size * size, n)
+    chunk = max(1, CHUNK // size) * size
+    for start in range(0, n, chunk):
+        stop = min(start + chunk, n)
         # start is a multiple of 8: bytes can be cut there.
         words = np.asarray(words_of(included[:, start // 8 : -(-stop // 8)]))
         words = words[:, : stop - start]

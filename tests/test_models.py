@@ -34,7 +34,7 @@ FIT = {
 }
 
 
-SLOW_TO_COMPILE = ("resnet18", "resnet50", "densenet100")
+LARGE = ("resnet18", "resnet50", "densenet100")
 SMALL = ("linear", "mlp", "cnn")
 
 
@@ -75,7 +75,7 @@ def test_every_model_in_every_way(rows, name, batching):
     poisoned = data._replace(train_images=images, train_labels=labels)
     again = advance(poisoned, trial, start(data, trial), 0, 1)
     jax.tree.map(np.testing.assert_array_equal, alone, again)
-    if batching == "masked" and name in SLOW_TO_COMPILE:
+    if batching == "masked" and name in LARGE:
         return  # how batches are made is the same for every model
 
     programs = ensemble.programs(width=2)
@@ -89,8 +89,8 @@ def test_every_model_in_every_way(rows, name, batching):
 
     if name not in SMALL and batching == "masked":
         return  # learning takes a minute, and was seen in packed mode
-    if name == "resnet50":
-        return  # minutes; its blocks are ResNet18's file, and it learns below
+    if name in LARGE:
+        return  # slow to train, too: below
     learns(job, data, root, trial, name, advance, alone)
 
 
@@ -108,19 +108,20 @@ def learns(job, data, root, trial, name, advance, alone):
 
 
 @pytest.mark.slow
-def test_resnet50_learns(rows):
-    rate, steps = FIT["resnet50"]
+@pytest.mark.parametrize("name", LARGE)
+def test_the_largest_models_learn(rows, name):
+    rate, steps = FIT[name]
     recipe = Recipe(
         epochs=steps, batch_size=50, learning_rate=rate, warmup=10, schedule="linear"
     )
-    job = make_job(make_model("resnet50", SPEC), recipe, "packed", 286, SUBSET)
+    job = make_job(make_model(name, SPEC), recipe, "packed", 286, SUBSET)
     job = job._replace(steps=1)
     root, trial = root_key(0), np.int32(3)
     data = jax.tree.map(np.asarray, make_ensemble(job, rows, root).data)
     advance = jax.jit(lambda data, *args: advance_trial(job, data, root, *args))
     start = jax.jit(lambda data, trial: init_trial(job, data, root, trial))
     alone = advance(data, trial, start(data, trial), 0, 1)
-    learns(job, data, root, trial, "resnet50", advance, alone)
+    learns(job, data, root, trial, name, advance, alone)
 
 
 def near(ours, theirs):
