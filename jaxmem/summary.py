@@ -43,8 +43,8 @@ def print_table(s: dict[str, float], more: dict[str, str]) -> None:
         f"({share:.2%}), {s['without estimate']} without estimate",
         "high-influence pairs": f"{s['pairs']:,}, of {s['train examples in pairs']:,} "
         f"train and {s['test examples in pairs']:,} test examples",
-        "discoveries": f"{s['pairs that are discoveries']:,} of these pairs, at 5% false "
-        "ones among all train x test",
+        "discoveries": f"{s['pairs that are discoveries']:,} of these pairs, at a "
+        "false-discovery rate of 5% over all N x E",
         "standard error of mem": f"{s['median standard error']:.4f} (median)",
         "duplicates": f"{s['duplicates in train']} in train, "
         f"{s['duplicates of train in test']} of test also in train",
