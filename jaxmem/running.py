@@ -99,6 +99,8 @@ def run_trials(
         subset_fraction = m / n
     if sampling not in SAMPLINGS:
         raise InputError(f"unknown sampling {sampling!r}; known: {', '.join(SAMPLINGS)}")
+    if masks is not None and sampling != "uniform":
+        raise InputError(f"give either masks or sampling {sampling!r}: masks are subsets")
     if sampling == "balanced" and trials > most_balanced(n, m):
         raise InputError(
             f"balanced sampling of {m} from {n} examples ends at {most_balanced(n, m):,} "
