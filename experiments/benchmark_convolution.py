@@ -41,7 +41,8 @@ from jax import lax
 
 import jaxmem
 from jaxmem.data import Dataset
-from jaxmem.ensemble import make_ensemble, make_job, use_all_cores
+from jaxmem.devices import use_all_cores
+from jaxmem.ensemble import make_ensemble, make_job
 from jaxmem.keys import root_key
 from jaxmem.models import Spec, convolution, layers, make_model
 from jaxmem.planning import make_plan

@@ -30,13 +30,8 @@ from experiment import save
 
 from jaxmem import load_dataset
 from jaxmem.batches import epoch_batches
-from jaxmem.ensemble import (
-    advance_trial,
-    init_trial,
-    make_ensemble,
-    make_job,
-    use_all_cores,
-)
+from jaxmem.devices import use_all_cores
+from jaxmem.ensemble import advance_trial, init_trial, make_ensemble, make_job
 from jaxmem.keys import root_key
 from jaxmem.models import Spec, make_model
 from jaxmem.planning import make_plan

@@ -5,10 +5,10 @@
 
 Estimates mem from the first T trials, of uniform and of balanced subsets, from right or
 wrong (hard) and from probabilities (soft). The error is the root mean square difference to
-the same quantity of `reference` other trials: over all examples, and over those whose
-reference value is at least 0.05. Each is averaged over the disjoint runs of T trials that
-there are. Expect errors to fall with the root of T, soft ones to be smaller, and balanced
-subsets to help little: they even out how often an example is out, not which others are.
+the same quantity of `reference` other trials: over all examples, and over those whose hard
+reference is at least 0.05. Each is averaged over the disjoint runs of T trials that there
+are. Expect errors to fall with the root of T, and soft ones to be smaller. Balanced subsets
+hardly help: they even out how often an example is out, not which others are.
 """
 
 import dataclasses
@@ -58,7 +58,8 @@ def main(argv: list[str] | None) -> None:
     numbers = [dict(zip(columns, row, strict=True)) for row in rows]
     reference = {
         "reference_trials": int(truth_run.trials.size),
-        "examples_with_mem_of_0.05": {k: int((t >= LEAST).sum()) for k, t in truth.items()},
+        "memorized_examples": int((truth["hard"] >= LEAST).sum()),
+        "std_of_reference": {k: float(np.nanstd(t)) for k, t in truth.items()},
     }
     this.save(reference | {"errors": numbers}, {model: picture(table)}, {model: table})
 
@@ -66,12 +67,11 @@ def main(argv: list[str] | None) -> None:
 def compare(found: dict, truth: dict) -> list[tuple[str, str, float]]:
     """(hard or soft, which examples, root mean square error); unknown ones left out."""
     errors = []
+    memorized = truth["hard"] >= LEAST
     for kind, value in found.items():
-        difference = np.square(value - truth[kind])
-        with np.errstate(invalid="ignore"):
-            memorized = np.sqrt(np.nanmean(difference[truth[kind] >= LEAST]))
-        errors.append((kind, "all", np.sqrt(np.nanmean(difference))))
-        errors.append((kind, "memorized", memorized))
+        square = np.square(value - truth[kind])
+        errors.append((kind, "all", np.sqrt(np.nanmean(square))))
+        errors.append((kind, "memorized", np.sqrt(np.nanmean(square[memorized]))))
     return errors
 
 
@@ -88,8 +88,8 @@ def picture(table: dict[str, np.ndarray]):
                 lines.append(
                     Series(f"{sampling}, {kind}" if where == "all" else None, x, y)
                 )
-        name = "all examples" if where == "all" else f"examples with mem ≥ {LEAST}"
-        panels.append(Panel("log10 of trials", f"log10 of rms error, {name}", lines))
+        name = "all" if where == "all" else f"mem ≥ {LEAST}"
+        panels.append(Panel("log10 of trials", f"log10 of rms error ({name})", lines))
     return draw(panels, 2)
 
 

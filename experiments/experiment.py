@@ -23,7 +23,7 @@ from jaxmem import figures
 from jaxmem.analysis import removal_masks
 from jaxmem.cache import keep_compiled
 from jaxmem.data.dataset import Examples
-from jaxmem.ensemble import use_all_cores
+from jaxmem.devices import use_all_cores
 
 RESULTS = Path(__file__).parent / "results"
 START = time.perf_counter()

@@ -3,10 +3,11 @@
 from jaxmem.data import Dataset, load_dataset, make_dataset
 from jaxmem.errors import InputError
 from jaxmem.foreign import adopt_trials
+from jaxmem.merging import merge_runs
 from jaxmem.models import MODELS, Model, Spec, from_linen
 from jaxmem.predicting import extract_features, predict_trials
 from jaxmem.recipes import RECIPES, Recipe
-from jaxmem.results import Pairs, Run, merge_runs, open_run
+from jaxmem.results import Pairs, Run, open_run
 from jaxmem.running import run_trials
 from jaxmem.version import __version__
 

@@ -9,24 +9,18 @@ paper does.
 """
 
 import argparse
-import logging
-import sys
 from pathlib import Path
 
 import numpy as np
 
+from jaxmem import commands
 from jaxmem.errors import InputError
 from jaxmem.foreign import Foreign, adopt_trials, read_aux_arrays
 
 
 def make_parser() -> argparse.ArgumentParser:
     """The command line of `python -m jaxmem.adopt`."""
-    parser = argparse.ArgumentParser(
-        prog="python -m jaxmem.adopt",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = commands.make_parser("adopt", __doc__)
     add = parser.add_argument
     add("workdir", help="a new folder")
     add(
@@ -44,29 +38,32 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; returns its exit code: 0, or 2 for bad input."""
-    args = make_parser().parse_args(argv)
-    files = (args.masks, args.train, args.test)
-    try:
-        if args.aux_arrays is not None and not any(files):
-            foreign = read_aux_arrays(args.aux_arrays)
-        elif args.aux_arrays is None and all(files):
-            foreign = Foreign(*map(_load, files))
-        else:
-            raise InputError("give either --aux-arrays, or --masks, --train and --test")
-        labels = [
-            None if path is None else _load(path)
-            for path in (args.train_labels, args.test_labels)
-        ]
-        run = adopt_trials(args.workdir, *foreign, *labels)
-    except InputError as error:
-        print(f"jaxmem: {error}", file=sys.stderr)
-        return 2
+    """Run the command; returns its exit code: 0, 2 for bad input, 130 interrupted."""
+    return commands.run_command(_adopt, make_parser().parse_args(argv))
+
+
+def _adopt(
+    workdir: str,
+    aux_arrays: Path | None,
+    masks: Path | None,
+    train: Path | None,
+    test: Path | None,
+    train_labels: Path | None,
+    test_labels: Path | None,
+) -> None:
+    files = (masks, train, test)
+    if aux_arrays is not None and not any(files):
+        foreign = read_aux_arrays(aux_arrays)
+    elif aux_arrays is None and all(files):
+        foreign = Foreign(*map(_load, files))
+    else:
+        raise InputError("give either --aux-arrays, or --masks, --train and --test")
+    labels = [None if path is None else _load(path) for path in (train_labels, test_labels)]
+    run = adopt_trials(workdir, *foreign, *labels)
     print(
         f"{run.trials.size:,} trials of {run.tr_labels.size:,} training and "
         f"{run.tt_labels.size:,} test examples: python -m jaxmem.estimate {run.workdir}"
     )
-    return 0
 
 
 def _load(path: Path) -> np.ndarray:
@@ -77,5 +74,4 @@ def _load(path: Path) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    logging.getLogger("absl").setLevel(logging.ERROR)
-    sys.exit(main())
+    commands.exit_with(main)

@@ -1,4 +1,4 @@
-"""MANY models: `vmap` over trials, `shard_map` over devices; the one place with a mesh.
+"""MANY models: `vmap` over trials, `shard_map` over devices.
 
 A block is `rounds` times one after another, on each device, `width` models side by side. It
 passes through three compiled programs: init, advance by some epochs, evaluate. Parameters
@@ -7,7 +7,6 @@ would be typed as replicated and their gradients summed over devices.
 """
 
 import functools
-import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
@@ -15,20 +14,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxmem import subsets, training
 from jaxmem.augmentation import draw_views
 from jaxmem.batches import Batching, epoch_batches, steps_per_epoch
 from jaxmem.data import Dataset
+from jaxmem.devices import AXIS, make_mesh
 from jaxmem.errors import InputError
 from jaxmem.keys import Purpose, trial_key
 from jaxmem.models import Model
 from jaxmem.models.contract import PyTree
 from jaxmem.recipes import Recipe
 from jaxmem.training import TrainState
-
-AXIS = "trials"
 
 
 class Job(NamedTuple):
@@ -223,72 +221,6 @@ def over_trials(job: Job, mesh: Mesh, width: int) -> Programs:
     )
 
 
-def predict_models(
-    model: Model, mesh: Mesh, images: jax.Array, labels: jax.Array
-) -> Callable[[PyTree, PyTree], jax.Array]:
-    """f(params, model_state) with a leading M -> bool [M, R], right on images [R, H, W, C].
-
-    The models are shared out among the mesh's devices.
-    """
-
-    def local(images, labels, params, model_state):
-        def one(state):
-            return training.predict(model, TrainState(*state, None), images, labels).correct
-
-        return jax.lax.map(one, (params, model_state))
-
-    many, everywhere = PartitionSpec(AXIS), PartitionSpec()
-    program = jax.jit(
-        jax.shard_map(
-            local,
-            mesh=mesh,
-            in_specs=(everywhere, everywhere, many, many),
-            out_specs=many,
-            check_vma=False,
-        )
-    )
-    images, labels = jax.device_put((images, labels), NamedSharding(mesh, everywhere))
-
-    def call(params, model_state):
-        count = len(jax.tree.leaves(params)[0])
-        fill = -count % mesh.size
-
-        def filled(a):
-            return np.concatenate([a, np.repeat(a[-1:], fill, axis=0)])
-
-        states = jax.tree.map(filled, (params, model_state))
-        states = jax.device_put(states, NamedSharding(mesh, many))
-        return program(images, labels, *states)[:count]
-
-    return call
-
-
-def use_all_cores() -> None:
-    """Make each CPU core a device, so that small models train side by side.
-
-    No effect on GPUs and TPUs, once JAX has started, and where the user has said how many.
-    """
-    said = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
-    if said or jax.config.jax_num_cpu_devices != -1:
-        return
-    try:
-        jax.config.update("jax_num_cpu_devices", _cores())
-    except RuntimeError:
-        pass  # JAX has started: we use what it has
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):  # not on macOS
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def hardware() -> str:
-    """What a plan, and the rounding of results, depend on."""
-    devices = jax.local_devices()
-    return f"{len(devices)} x {devices[0].device_kind}, jax {jax.__version__}"
-
-
 class Ensemble(NamedTuple):
     """A job, with its data on every local device."""
 
@@ -305,12 +237,6 @@ class Ensemble(NamedTuple):
     def place(self, values: PyTree) -> PyTree:
         """Arrays with a leading axis of trials, spread over the devices."""
         return jax.device_put(values, NamedSharding(self.mesh, PartitionSpec(AXIS)))
-
-
-def make_mesh() -> Mesh:
-    """All local devices."""
-    devices = jax.local_devices()
-    return jax.make_mesh((len(devices),), (AXIS,), (AxisType.Auto,), devices=devices)
 
 
 def make_ensemble(
@@ -395,8 +321,3 @@ def _by_epoch(
 def _fetch(block: Block) -> Block:
     outcomes = jax.tree.map(lambda a: np.asarray(a)[: len(block.trials)], block.outcomes)
     return block._replace(outcomes=outcomes)
-
-
-def out_of_memory(error: Exception) -> bool:
-    """Whether a device had no room for a program or its results."""
-    return "RESOURCE_EXHAUSTED" in str(error)

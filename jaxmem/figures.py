@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxmem.data import Dataset
+from jaxmem.files import replacing
 from jaxmem.results import Pairs, Run
-from jaxmem.trials import replacing
 
 CLASSES = 10  # rows of that figure
 LEVELS = 3  # examples of each class at low, middle and high mem (Figure 1)

@@ -13,6 +13,7 @@ import numpy as np
 from jaxmem import trials as trials_
 from jaxmem.ensemble import Outcomes
 from jaxmem.errors import InputError
+from jaxmem.files import replacing, write_json
 from jaxmem.progress import progress
 from jaxmem.results import Run, open_run
 from jaxmem.version import __version__
@@ -138,8 +139,8 @@ def adopt_trials(
     with trials_.locked(workdir):
         if (workdir / "config.json").exists():
             raise InputError(f"{workdir} holds a run already; give a new folder")
-        trials_.write_json(workdir / "config.json", config)
-        with trials_.replacing(workdir / "examples.npz") as partial:
+        write_json(workdir / "config.json", config)
+        with replacing(workdir / "examples.npz") as partial:
             np.savez(
                 partial,
                 tr_labels=labels[0],

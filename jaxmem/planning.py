@@ -7,7 +7,8 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from jaxmem.ensemble import Ensemble, Job, Plan, out_of_memory
+from jaxmem.devices import out_of_memory
+from jaxmem.ensemble import Ensemble, Job, Plan
 from jaxmem.progress import progress
 
 GROWTH = 4  # from one width to the next

@@ -4,22 +4,25 @@ run = jaxmem.predict_trials("runs/digits", other)  # trained with keep_models=Tr
 run.pairs()                                        # influence on the test examples of other
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from jaxmem import training
 from jaxmem.data import Dataset, make_dataset
-from jaxmem.ensemble import make_mesh, predict_models, use_all_cores
+from jaxmem.devices import AXIS, make_mesh, use_all_cores
 from jaxmem.errors import InputError
 from jaxmem.kept import KeptModels
 from jaxmem.models import Model, Spec, make_model
 from jaxmem.models.contract import PyTree
 from jaxmem.progress import progress
 from jaxmem.results import Run, open_run
-from jaxmem.training import to_float
+from jaxmem.training import TrainState, to_float
 
 FEATURE_ROWS = 500  # images whose features are computed at a time
 
@@ -45,7 +48,7 @@ def predict_trials(workdir: str | Path, data: Dataset) -> Run:
             f"{data.name} has label {data.test.labels.max()}; the models of {workdir} know "
             f"{classes} classes, 0 … {classes - 1}"
         )
-    program = predict_models(model, make_mesh(), data.test.images, data.test.labels)
+    program = _predict_models(model, make_mesh(), data.test.images, data.test.labels)
     correct = np.zeros((wanted.size, data.test.labels.size), bool)
     with progress("predicting", wanted.size, "models") as bar:
         for numbers, block in models.blocks(like):
@@ -55,6 +58,46 @@ def predict_trials(workdir: str | Path, data: Dataset) -> Run:
             correct[place[known]] = right[known]
             bar.update(len(numbers))
     return run.with_test(wanted, data.test, correct)
+
+
+def _predict_models(
+    model: Model, mesh: Mesh, images: jax.Array, labels: jax.Array
+) -> Callable[[PyTree, PyTree], jax.Array]:
+    """f(params, model_state) with a leading M -> bool [M, R], right on images [R, H, W, C].
+
+    The models are shared out among the mesh's devices.
+    """
+
+    def local(images, labels, params, model_state):
+        def one(state):
+            return training.predict(model, TrainState(*state, None), images, labels).correct
+
+        return jax.lax.map(one, (params, model_state))
+
+    many, everywhere = PartitionSpec(AXIS), PartitionSpec()
+    program = jax.jit(
+        jax.shard_map(
+            local,
+            mesh=mesh,
+            in_specs=(everywhere, everywhere, many, many),
+            out_specs=many,
+            check_vma=False,
+        )
+    )
+    images, labels = jax.device_put((images, labels), NamedSharding(mesh, everywhere))
+
+    def call(params, model_state):
+        count = len(jax.tree.leaves(params)[0])
+        fill = -count % mesh.size
+
+        def filled(a):
+            return np.concatenate([a, np.repeat(a[-1:], fill, axis=0)])
+
+        states = jax.tree.map(filled, (params, model_state))
+        states = jax.device_put(states, NamedSharding(mesh, many))
+        return program(images, labels, *states)[:count]
+
+    return call
 
 
 def extract_features(workdir: str | Path, data: Dataset, trial: int = 0) -> Dataset:

@@ -5,7 +5,6 @@ run.memorization                      # float64 [N]
 run.pairs(infl=0.15, mem=0.25)        # who needs whom
 """
 
-import csv
 import dataclasses
 import functools
 import json
@@ -26,8 +25,7 @@ from jaxmem.estimators import (
     memorization_counts,
     rate_difference,
 )
-from jaxmem.progress import progress
-from jaxmem.search import Found, search
+from jaxmem.search import MEMORY, Found, TooManyPairs, search, search_parts
 from jaxmem.statistics import discoveries, interval, standard_error, z_score
 
 TAIL = 100_000  # pairs that may pass by accident the first look for discoveries
@@ -68,7 +66,7 @@ class Run:
     tt_labels: np.ndarray  # int32 [E]
     tr_ids: np.ndarray  # str [N]
     tt_ids: np.ndarray  # str [E]
-    _store: "Reader"
+    store: Reader
     _other_test: np.ndarray | None = None  # bool [T, E] of `with_test`
 
     def with_test(self, trials: np.ndarray, test: Examples, correct: np.ndarray) -> "Run":
@@ -104,26 +102,26 @@ class Run:
     @functools.cached_property
     def _words(self) -> tuple[np.ndarray, np.ndarray]:
         """Words of trials, uint32 [W, N] of `included` and [W, E] of `test_correct`."""
-        words = (np.asarray(words_of(bits)) for bits in self._packed())
+        words = (np.asarray(words_of(bits)) for bits in self.packed())
         sizes = self.tr_labels.size, self.tt_labels.size
         return tuple(w[:, :size] for w, size in zip(words, sizes, strict=True))
 
     @property
     def train_accuracy(self) -> np.ndarray:
         """Accuracy of each trial over the examples it saw: float32 [T]."""
-        return self._store.read("train_accuracy", self.trials)
+        return self.store.read("train_accuracy", self.trials)
 
     @property
     def test_accuracy(self) -> np.ndarray:
         """Test accuracy of each trial: float32 [T]."""
         if self._other_test is not None:
             return self._other_test.mean(axis=1, dtype=np.float32)
-        return self._store.read("test_accuracy", self.trials)
+        return self.store.read("test_accuracy", self.trials)
 
     @property
     def final_loss(self) -> np.ndarray:
         """Mean cross-entropy of each trial over the examples it saw, nats: float32 [T]."""
-        return self._store.read("final_loss", self.trials)
+        return self.store.read("final_loss", self.trials)
 
     @functools.cached_property
     def train_margin(self) -> np.ndarray:
@@ -144,14 +142,14 @@ class Run:
     def _margins(self, name: str) -> np.ndarray:
         if not self.config["margins"]:
             raise InputError(f"{self.workdir} stored no margins: run it with --margins")
-        return self._store.read(name, self.trials)
+        return self.store.read(name, self.trials)
 
     @functools.cached_property
     def memorization_counts(self) -> Counts:
         """In how many trials each training example was in and out, and right: [N] each."""
         counts = memorization_counts(
-            self._store.read("included", self.trials),
-            self._store.read("train_correct", self.trials),
+            self.store.read("included", self.trials),
+            self.store.read("train_correct", self.trials),
         )
         return jax.tree.map(lambda a: np.asarray(a)[: self.tr_labels.size], counts)
 
@@ -207,26 +205,42 @@ class Run:
             parts.append([function(counts) for function in functions])
         return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
-    def pairs(self, infl: float = 0.15, mem: float = 0.25) -> Pairs:
-        """All pairs of one class with influence >= infl and memorization >= mem.
+    def pairs(
+        self, infl: float = 0.15, mem: float = 0.25, same_class: bool = True
+    ) -> Pairs:
+        """Pairs with influence >= infl and memorization >= mem, by default of one class.
 
-        The thresholds are the paper's.
+        The thresholds are the paper's, and so is the restriction.
         """
         found = []
-        for label in np.unique(self.tr_labels):
-            memorized = (self.tr_labels == label) & (self.memorization >= mem)
-            rows, columns = np.nonzero(memorized)[0], self._test_rows(label)
-            if rows.size and columns.size:
+        for of_train, of_test in self._parts(same_class):
+            rows = of_train[self.memorization[of_train] >= mem]
+            if rows.size and of_test.size:
                 functions = rate_difference, standard_error, z_score
-                values = self._influence(rows, columns, *functions)
-                r, c = np.nonzero(values[0] >= infl)
-                found.append((rows[r], columns[c], *(value[r, c] for value in values)))
+                for start in range(0, rows.size, INFLUENCE_ROWS):
+                    some = rows[start : start + INFLUENCE_ROWS]
+                    values = self._influence(some, of_test, *functions)
+                    r, c = np.nonzero(values[0] >= infl)
+                    found.append((some[r], of_test[c], *(value[r, c] for value in values)))
         if not found:
             found = [(np.zeros(0, np.int64),) * 2 + (np.zeros(0),) * 3]
         tr, tt, *values = (np.concatenate(part) for part in zip(*found, strict=True))
         order = np.lexsort((tt, tr, -values[0]))
         tr, tt, *values = (part[order] for part in (tr, tt, *values))
         return Pairs(tr, tt, *values, self.memorization[tr])
+
+    def _parts(self, same_class: bool) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Training and test rows that may be a pair: of each class, or all."""
+        if not same_class:
+            return [(np.arange(self.tr_labels.size), np.arange(self.tt_labels.size))]
+        labels = np.intersect1d(self.tr_labels, self.tt_labels)
+        return [self.of_class(label) for label in labels]
+
+    def of_class(self, label: int) -> tuple[np.ndarray, np.ndarray]:
+        """The training and the test rows of a class: int64 each."""
+        return np.nonzero(self.tr_labels == label)[0], np.nonzero(self.tt_labels == label)[
+            0
+        ]
 
     def discovery_z(self, rate: float = 0.05) -> float:
         """The least z of the pairs that are discoveries among all N x E; inf if none is.
@@ -242,35 +256,54 @@ class Run:
         tests = int(np.isfinite(self.memorization).sum()) * self.tt_labels.size
         if not tests:
             return np.inf
-        included, right = self._packed()
+        included, right = self.packed()
         sizes = self.tr_labels.size, self.tt_labels.size
-        level = min(rate, TAIL / tests)
+        level, p, fewer = min(rate, TAIL / tests), None, False
         while True:
-            found = search(included, sizes[0], right, sizes[1], norm.isf(level), by="z")
+            try:
+                found = search(included, sizes[0], right, sizes[1], norm.isf(level), by="z")
+            except TooManyPairs:
+                if p is not None:
+                    break  # a wider tail does not fit: those that do are all discoveries
+                level, fewer = level / 64, True
+                continue
             z = z_score(found.counts)
             p = norm.sf(z)
-            if level == rate or rate * p.size / tests < level:
+            if fewer or level == rate or rate * p.size / tests < level:
                 break
             level = min(rate, 4 * rate * p.size / tests)  # more of the tail is needed
         count = discoveries(p, tests, rate)
         return float(np.sort(z)[-count]) if count else np.inf
 
     def search(
-        self, infl: float | None = 0.15, top: int = 0, harmful: bool = False
+        self,
+        infl: float | None = 0.15,
+        top: int = 0,
+        harmful: bool = False,
+        same_class: bool = False,
+        memory: float = MEMORY,
     ) -> Found:
         """Search the influence of every training example on every test example.
 
-        Across classes too, and of examples that are not memorized: pairs with influence >=
-        infl, and with `top` the highest of each training and of each test example. harmful
-        turns it round: pairs with influence <= -infl, and the lowest. The [N, E] matrix
-        never exists; see `jaxmem.search`.
+        Also of examples that are not memorized, and across classes unless same_class:
+        pairs with influence >= infl, and with `top` the highest of each training and of
+        each test example. harmful turns it round: pairs with influence <= -infl, and the
+        lowest. The [N, E] matrix never exists; memory: GiB that may be taken. Raises
+        InputError where that is too little; see `jaxmem.search`.
         """
-        included, right = self._packed()
+        included, right = self.packed()
+        if harmful:
+            right = ~right
         n, e = self.tr_labels.size, self.tt_labels.size
+        if same_class:
+            found = search_parts(
+                included, right, self._parts(True), n, e, infl, top, memory
+            )
+        else:
+            found = search(included, n, right, e, infl, top, memory=memory)
         if not harmful:
-            return search(included, n, right, e, infl, top)
+            return found
         # What lowers the chance of right answers raises that of wrong ones as much.
-        found = search(included, n, ~right, e, infl, top)
         wrong_in, n_in, wrong_out, n_out = found.counts
         return found._replace(
             counts=Counts(n_in - wrong_in, n_in, n_out - wrong_out, n_out),
@@ -278,84 +311,19 @@ class Run:
             of_columns=found.of_columns._replace(infl=-found.of_columns.infl),
         )
 
-    def _packed(self) -> tuple[np.ndarray, np.ndarray]:
-        """Bits of `included` and of `test_correct`, packed along examples."""
-        included = self._store.read("included", self.trials)
+    def packed(self) -> tuple[np.ndarray, np.ndarray]:
+        """Bits of `included` and `test_correct`: uint8 [T, ceil(N / 8)], [T, ceil(E / 8)].
+
+        Packed along examples, the first one highest, 0 beyond the last.
+        """
+        included = self.store.read("included", self.trials)
         if self._other_test is not None:
             return included, np.packbits(self._other_test, axis=1)
-        return included, self._store.read("test_correct", self.trials)
-
-    def _test_rows(self, label: int) -> np.ndarray:
-        return np.nonzero(self.tt_labels == label)[0]
+        return included, self.store.read("test_correct", self.trials)
 
     def _bits(self, name: str, columns: int) -> np.ndarray:
-        packed = self._store.read(name, self.trials)
+        packed = self.store.read(name, self.trials)
         return np.unpackbits(packed, axis=1, count=columns).view(bool)
-
-    def save_estimates(self, pairs: Pairs, folder: Path | None = None) -> Path:
-        """Write estimates.npz: all of mem, the pairs, labels, ids and standard errors.
-
-        folder: default the workdir.
-        """
-        path = (folder or self.workdir) / "estimates.npz"
-        with trials_.replacing(path) as partial:
-            np.savez(
-                partial,
-                tr_mem=self.memorization,
-                tr_mem_se=self.memorization_se,
-                tr_labels=self.tr_labels,
-                tt_labels=self.tt_labels,
-                tr_ids=self.tr_ids,
-                tt_ids=self.tt_ids,
-                trials=self.trials.size,
-                **pairs._asdict(),
-            )
-        return path
-
-    def save_scores(self, folder: Path) -> Path:
-        """Write scores.csv: a line a training example, with mem and its 95 % interval."""
-        path = folder / "scores.csv"
-        low, high = self.memorization_interval()
-        columns = {
-            "id": self.tr_ids,
-            "label": self.tr_labels,
-            "mem": self.memorization,
-            "mem_se": self.memorization_se,
-            "mem_low": low,
-            "mem_high": high,
-        }
-        with trials_.replacing(path) as partial, open(partial, "w", newline="") as file:
-            lines = csv.writer(file, lineterminator="\n")
-            lines.writerow(columns)
-            lines.writerows(zip(*(c.tolist() for c in columns.values()), strict=True))
-        return path
-
-    def save_influence_matrix(self, folder: Path | None = None) -> Path:
-        """Write influence_matrix.npz: infl within each class K, in the published layout.
-
-        tr_labels, tt_labels, tr_mem; for each K tr_classidx_K, tt_classidx_K and
-        infl_matrix_classK, float32 [n_train of K, n_test of K]; beside it infl_se_classK.
-        """
-        arrays = {
-            "tr_labels": self.tr_labels,
-            "tt_labels": self.tt_labels,
-            "tr_mem": self.memorization,
-        }
-        classes = self.config["num_classes"]
-        with progress("influence matrices", classes, "classes") as bar:
-            for label in range(classes):
-                rows = np.nonzero(self.tr_labels == label)[0]
-                columns = self._test_rows(label)
-                infl, se = self.influence_with_se(rows, columns)
-                arrays[f"tr_classidx_{label}"] = rows
-                arrays[f"tt_classidx_{label}"] = columns
-                arrays[f"infl_matrix_class{label}"] = infl.astype(np.float32)
-                arrays[f"infl_se_class{label}"] = se.astype(np.float32)
-                bar.update()
-        path = (folder or self.workdir) / "influence_matrix.npz"
-        with trials_.replacing(path) as partial:
-            np.savez(partial, **arrays)
-        return path
 
 
 def open_run(workdir: str | Path) -> Run:
@@ -374,54 +342,6 @@ def open_run(workdir: str | Path) -> Run:
         config=config,
         trials=np.nonzero(status == trials_.FINISHED)[0],
         diverged=int((status == trials_.DIVERGED).sum()),
-        _store=store,
+        store=store,
         **examples,
-    )
-
-
-class _Several(NamedTuple):
-    """The outcomes of several runs, one after another, numbered from 0."""
-
-    parts: list[tuple[Reader, np.ndarray]]
-
-    def read(self, name: str, trials: np.ndarray) -> np.ndarray:
-        rows = [store.read(name, numbers) for store, numbers in self.parts]
-        return np.concatenate(rows)[trials]
-
-
-# Of config.json: what runs that are merged may differ in.
-_APART = ("dataset", "jaxmem", "sampling", "seed")
-
-
-def merge_runs(runs: list[Run]) -> Run:
-    """The trials of several workdirs as one run: other seeds, other machines.
-
-    Its trials are numbered anew, its workdir is the first one's. Raises InputError if the
-    runs are not of the same data and recipe, or hold the same trials.
-    """
-    first = runs[0]
-    seen: dict[tuple, Path] = {}
-    for run in runs:
-        differ = [
-            f"{key} ({first.config.get(key)} and {run.config.get(key)})"
-            for key in sorted({*first.config, *run.config} - {*_APART})
-            if first.config.get(key) != run.config.get(key)
-        ]
-        if differ:
-            raise InputError(
-                f"{first.workdir} and {run.workdir} cannot be merged: {', '.join(differ)} "
-                "differ"
-            )
-        origin = run.config["seed"], run.config["sampling"]
-        if origin in seen:
-            raise InputError(
-                f"{seen[origin]} and {run.workdir} are both of seed {origin[0]}: their "
-                "trials are the same"
-            )
-        seen[origin] = run.workdir
-    return dataclasses.replace(
-        first,
-        trials=np.arange(sum(run.trials.size for run in runs)),
-        diverged=sum(run.diverged for run in runs),
-        _store=_Several([(run._store, run.trials) for run in runs]),
     )

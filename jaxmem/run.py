@@ -9,24 +9,20 @@ The same command again resumes; a larger --trials tops up.
 import argparse
 import dataclasses
 import json
-import logging
-import sys
 import time
 
-from jaxmem import figures, trials
+from jaxmem import commands, exports, figures
 from jaxmem.batches import BATCHINGS
-from jaxmem.cache import keep_compiled
 from jaxmem.data import load_dataset
-from jaxmem.ensemble import hardware, use_all_cores
+from jaxmem.devices import hardware
 from jaxmem.errors import InputError
+from jaxmem.files import write_json
 from jaxmem.models import MODELS
 from jaxmem.recipes import CHOICES, RECIPES, Recipe
 from jaxmem.results import Run
 from jaxmem.running import run_trials
 from jaxmem.subsets import SAMPLINGS
 from jaxmem.summary import print_table, summarize
-
-INTERRUPTED = 130  # exit code, as shells have it
 
 
 def _width(text: str) -> int | None:
@@ -61,12 +57,7 @@ def _recipe_default(field: str) -> str:
 
 def make_parser() -> argparse.ArgumentParser:
     """The command line of `python -m jaxmem.run`."""
-    parser = argparse.ArgumentParser(
-        prog="python -m jaxmem.run",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = commands.make_parser("run", __doc__)
     data = parser.add_argument_group("data")
     add = data.add_argument
     add(
@@ -181,18 +172,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     estimates = parser.add_argument_group("estimates")
     add = estimates.add_argument
-    add(
-        "--mem-threshold",
-        type=float,
-        default=0.25,
-        help="least memorization of a memorized example (default: 0.25)",
-    )
-    add(
-        "--infl-threshold",
-        type=float,
-        default=0.15,
-        help="least influence of a high-influence pair (default: 0.15)",
-    )
+    commands.add_thresholds(add)
     add(
         "--influence-matrix",
         action="store_true",
@@ -203,19 +183,8 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns its exit code: 0, 2 for bad input, 130 interrupted."""
-    args = vars(make_parser().parse_args(argv))
-    try:
-        _run(**args)
-    except InputError as error:
-        print(f"jaxmem: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(
-            "jaxmem: interrupted; what is finished is kept, the same command resumes",
-            file=sys.stderr,
-        )
-        return INTERRUPTED
-    return 0
+    kept = "; what is finished is kept, the same command resumes"
+    return commands.run_command(_run, make_parser().parse_args(argv), kept)
 
 
 def _run(
@@ -227,8 +196,6 @@ def _run(
     **arguments,
 ) -> None:
     start = time.perf_counter()
-    use_all_cores()
-    keep_compiled()
     data = load_dataset(dataset, data_dir)
     run = run_trials(data, **arguments)
     if not run.trials.size:
@@ -237,18 +204,14 @@ def _run(
             "give a smaller --learning-rate"
         )
     pairs = run.pairs(infl_threshold, mem_threshold)
-    try:
-        run.save_estimates(pairs)
+    with commands.writing(run.workdir, "; the trials are kept"):
+        exports.save_estimates(run, pairs, run.workdir)
         if influence_matrix:
-            run.save_influence_matrix()
+            exports.save_class_matrices(run, run.workdir)
         figures.save_all(run, data, pairs, mem_threshold)
         summary = summarize(run, pairs, mem_threshold)
         summary["wall seconds"] = round(time.perf_counter() - start, 1)
-        trials.write_json(run.workdir / "summary.json", summary)
-    except OSError as error:
-        raise InputError(
-            f"cannot write to {run.workdir}: {error.strerror}; the trials are kept"
-        ) from error
+        write_json(run.workdir / "summary.json", summary)
     print_table(summary, {"ensemble": _layout(run), "results": str(run.workdir)})
 
 
@@ -261,6 +224,4 @@ def _layout(run: Run) -> str:
 
 
 if __name__ == "__main__":
-    # The libraries' advice is for us; what matters to users raises.
-    logging.getLogger("absl").setLevel(logging.ERROR)
-    sys.exit(main())
+    commands.exit_with(main)

@@ -18,18 +18,11 @@ import numpy as np
 from jaxmem import trials as trials_
 from jaxmem.batches import BATCHINGS, Batching
 from jaxmem.data import Dataset
-from jaxmem.ensemble import (
-    Ensemble,
-    Plan,
-    hardware,
-    make_ensemble,
-    make_job,
-    out_of_memory,
-    run_blocks,
-    use_all_cores,
-)
+from jaxmem.devices import hardware, out_of_memory, use_all_cores
+from jaxmem.ensemble import Ensemble, Plan, make_ensemble, make_job, run_blocks
 from jaxmem.errors import InputError
 from jaxmem.estimators import memorization_counts
+from jaxmem.files import replacing, write_json
 from jaxmem.kept import KeptModels, TrainingOnDisk
 from jaxmem.keys import root_key
 from jaxmem.models import Spec, count_parameters, make_model
@@ -202,9 +195,9 @@ def _prepare(workdir: Path, config: dict, data: Dataset, trials: int) -> trials_
             )
     try:
         if not path.exists():
-            trials_.write_json(path, config)  # first: it makes the folder ours
+            write_json(path, config)  # first: it makes the folder ours
         if not examples.exists():
-            with trials_.replacing(examples) as partial:
+            with replacing(examples) as partial:
                 np.savez(
                     partial,
                     tr_labels=data.train.labels,
@@ -240,7 +233,7 @@ def _plan(workdir: Path, ensemble: Ensemble, width: int | None, config: dict) ->
         return Plan(**known)
     plan = _PLANS.get(timed) or make_plan(ensemble, width)
     _PLANS[timed] = plan
-    trials_.write_json(path, {**plans, hardware(): plan._asdict()})
+    write_json(path, {**plans, hardware(): plan._asdict()})
     return plan
 
 

@@ -12,17 +12,15 @@ leaves old or new rows, never torn ones.
 
 import contextlib
 import fcntl
-import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tensorstore as ts
 
 from jaxmem.ensemble import Outcomes
 from jaxmem.errors import InputError
+from jaxmem.files import describe, make_group, open_array
 
 FORMAT = 1
 MISSING, FINISHED, DIVERGED = 0, 1, 2  # of `status`
@@ -84,8 +82,9 @@ class TrialStore:
 
 def open_store(workdir: Path) -> TrialStore:
     """Open a workdir's trials to read them."""
-    stored = (name for name in MARGINS if (workdir / "trials.zarr" / name).exists())
-    arrays = {name: _open(workdir, name).result() for name in (*ARRAYS, *stored)}
+    root = workdir / "trials.zarr"
+    stored = (name for name in MARGINS if (root / name).exists())
+    arrays = {name: open_array(root / name).result() for name in (*ARRAYS, *stored)}
     return TrialStore(workdir, arrays)
 
 
@@ -97,18 +96,20 @@ def create_store(
     n and e are the numbers of training and test examples. Raises InputError where the disk
     does not take it.
     """
-    columns = {"train bits": -(-n // 8), "test bits": -(-e // 8), None: None}
-    columns |= {"train values": n, "test values": e}
+    columns = {"train bits": (-(-n // 8),), "test bits": (-(-e // 8),), None: None}
+    columns |= {"train values": (n,), "test values": (e,)}
     try:
         root = workdir / "trials.zarr"
-        root.mkdir(exist_ok=True)
-        write_json(root / "zarr.json", {"zarr_format": 3, "node_type": "group"})
+        make_group(root)
         arrays = {}
         wanted = {**ARRAYS, **MARGINS} if margins else ARRAYS
         for name, (dtype, fill, kind) in wanted.items():
-            exists = (root / name / "zarr.json").exists()
-            metadata = _metadata(dtype, fill, trials, columns[kind])
-            array = _open(workdir, name, None if exists else metadata).result()
+            metadata = None
+            if not (root / name / "zarr.json").exists():
+                wide = columns[kind]
+                chunk = (CHUNK_SCALARS,) if wide is None else (CHUNK_TRIALS, *wide)
+                metadata = describe((trials, *(wide or ())), chunk, dtype, fill)
+            array = open_array(root / name, metadata).result()
             if array.shape[0] < trials:
                 array = array.resize(
                     exclusive_max=[trials] + [None] * (array.rank - 1)
@@ -117,39 +118,6 @@ def create_store(
     except (OSError, ValueError) as error:
         raise InputError(f"cannot write to {workdir}: {_reason(error)}") from error
     return TrialStore(workdir, arrays)
-
-
-def _open(workdir: Path, name: str, metadata: dict | None = None):
-    spec = {
-        "driver": "zarr3",
-        "kvstore": {"driver": "file", "path": f"{workdir / 'trials.zarr' / name}/"},
-        "recheck_cached_data": True,
-        "recheck_cached_metadata": True,
-    }
-    return ts.open(
-        spec if metadata is None else {**spec, "metadata": metadata},
-        open=True,
-        create=metadata is not None,
-    )
-
-
-def _metadata(dtype: str, fill, trials: int, width: int | None) -> dict[str, Any]:
-    wide = width is not None
-    return {
-        "shape": [trials] + [width] * wide,
-        "chunk_grid": {
-            "name": "regular",
-            "configuration": {
-                "chunk_shape": [CHUNK_TRIALS, width] if wide else [CHUNK_SCALARS]
-            },
-        },
-        "data_type": dtype,
-        "fill_value": fill,
-        "codecs": [
-            {"name": "bytes", "configuration": {"endian": "little"}},
-            {"name": "zstd", "configuration": {"level": 1, "checksum": True}},
-        ],
-    }
 
 
 @contextlib.contextmanager
@@ -179,23 +147,6 @@ def locked(workdir: Path) -> Iterator[None]:
                 "--workdir"
             ) from None
         yield
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Replace a JSON file whole."""
-    with replacing(path) as partial:
-        partial.write_text(json.dumps(value, indent=2) + "\n")
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A path to write to, moved to `path` when all went well and removed when not."""
-    partial = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _reason(error: Exception) -> str:

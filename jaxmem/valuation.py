@@ -4,11 +4,15 @@ Each takes runs whose subsets were drawn at random, and trains nothing.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from jaxmem.errors import InputError
+from jaxmem.estimators import Counts, rate_difference
 from jaxmem.results import Run
+
+ROWS = 8192  # training examples whose bits are unpacked at a time; a multiple of 8
 
 
 def c_scores(runs: Sequence[Run]) -> np.ndarray:
@@ -42,6 +46,44 @@ def held_out_accuracy(run: Run) -> np.ndarray:
         return np.asarray(counts.hits_out, np.float64) / counts.n_out
 
 
+class TotalInfluence(NamedTuple):
+    """Sums of infl, over all classes."""
+
+    of_train: np.ndarray  # float64 [N]: a training example's, summed over the test set
+    on_test: np.ndarray  # float64 [E]: on a test example, of all with an estimate
+
+
+def total_influence(run: Run) -> TotalInfluence:
+    """Row and column sums of the influence matrix, without the matrix.
+
+    infl is linear in the outcomes, so a row's sum is the difference of mean numbers of
+    right test answers with and without the example; a column's is each trial's sum of
+    weights 1 / n_in (it saw an example) or -1 / n_out (it did not), where it is right.
+    Rows are exact up to one rounding. NaN where an example was never in or never out.
+    """
+    n, e = run.tr_labels.size, run.tt_labels.size
+    trials = run.trials.size
+    included, test_correct = run.packed()
+    right = np.bitwise_count(test_correct).sum(axis=1, dtype=np.int64)  # [T]
+    of_train, weights = np.empty(n), np.zeros(trials)
+    for start in range(0, n, ROWS):
+        stop = min(start + ROWS, n)
+        bits = included[:, start // 8 : -(-stop // 8)]
+        inside = np.unpackbits(bits, axis=1, count=stop - start).astype(np.float64)
+        # Whole numbers below 2**53: exact.
+        n_in, right_in = inside.sum(axis=0), right @ inside
+        counts = Counts(right_in, n_in, right.sum() - right_in, trials - n_in)
+        of_train[start:stop] = rate_difference(counts)
+        known = (0 < n_in) & (n_in < trials)
+        n_in, inside = n_in[known], inside[:, known]
+        n_out = trials - n_in
+        weights += inside @ (1 / n_in + 1 / n_out) - (1 / n_out).sum()
+    on_test = np.zeros(8 * test_correct.shape[1])
+    for bits, weight in zip(test_correct, weights, strict=True):
+        on_test += weight * np.unpackbits(bits)
+    return TotalInfluence(of_train, on_test[:e])
+
+
 def banzhaf_values(run: Run) -> np.ndarray:
     """Mean test accuracy of the trials with an example, minus those without: float64 [N].
 
@@ -51,11 +93,4 @@ def banzhaf_values(run: Run) -> np.ndarray:
     subset_fraction 0.5; of others it is the same difference at their fraction. It is also
     the mean influence over the test set. NaN where an example was never in or never out.
     """
-    accuracy = run.test_correct.mean(axis=1, dtype=np.float64)
-    n_in = run.memorization_counts.n_in.astype(np.float64)
-    n_out = run.trials.size - n_in
-    inside = np.zeros(n_in.size)
-    for included, value in zip(run.included, accuracy, strict=True):
-        inside += np.where(included, value, 0)
-    with np.errstate(invalid="ignore"):
-        return inside / n_in - (accuracy.sum() - inside) / n_out
+    return total_influence(run).of_train / run.tt_labels.size

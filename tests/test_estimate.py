@@ -79,6 +79,7 @@ def test_bad_input_is_one_line(two, tmp_path, capsys):
         (folders, "2 workdirs are to be merged: give an --output folder"),
         ([str(tmp_path / "none")], "holds no jaxmem run"),
         ([folders[0], "--top=-1"], "top -1 must be 0 or positive"),
+        ([folders[0], "--top=1", "--memory=1e-5"], "1e-05 GiB of memory are too small"),
     ):
         assert estimate.main(arguments) == 2
         error = capsys.readouterr().err

@@ -4,9 +4,10 @@ from scipy.stats import false_discovery_control, norm
 from sklearn.metrics import roc_auc_score
 
 import jaxmem
-from jaxmem import InputError, results
+from jaxmem import InputError, exports, results
 from jaxmem.estimators import rate_difference
 from jaxmem.results import INFLUENCE_ROWS
+from jaxmem.search import TooManyPairs
 from jaxmem.statistics import z_score
 
 
@@ -102,7 +103,7 @@ def test_influence_of_no_row(run, row):
 
 def test_files_have_the_published_names(run):
     pairs = run.pairs()
-    with np.load(run.save_estimates(pairs)) as file:
+    with np.load(exports.save_estimates(run, pairs, run.workdir)) as file:
         np.testing.assert_array_equal(file["tr_mem"], run.memorization)
         np.testing.assert_array_equal(file["tr_ids"], run.tr_ids)
         assert file["tr_idx"].dtype == file["tt_idx"].dtype == np.int64
@@ -110,7 +111,7 @@ def test_files_have_the_published_names(run):
         sizes = {file[k].size for k in ("tr_idx", "tt_idx", "infl", "infl_se", "mem")}
         assert sizes == {pairs.infl.size} and file["trials"] == 40
         assert {"tr_mem_se", "tr_labels", "tt_labels", "tt_ids"} <= set(file)
-    with np.load(run.save_influence_matrix()) as file:
+    with np.load(exports.save_class_matrices(run, run.workdir)) as file:
         rows = 0
         for k in range(4):
             tr, tt = file[f"tr_classidx_{k}"], file[f"tt_classidx_{k}"]
@@ -157,6 +158,27 @@ def test_search_of_a_run_is_its_influence(tiny, tiny_recipe, tmp_path):
     values = infl[harm.rows, harm.columns]
     np.testing.assert_array_equal(rate_difference(harm.counts), values)
     np.testing.assert_array_equal(harm.of_rows.infl, np.sort(infl, axis=1)[:, :2])
+    same = run.tr_labels[:, None] == run.tt_labels[None]
+    within = run.search(infl=0.2, top=5, same_class=True)
+    np.testing.assert_array_equal(
+        (within.rows, within.columns), np.nonzero((infl >= 0.2) & same)
+    )
+    np.testing.assert_array_equal(
+        rate_difference(within.counts), infl[within.rows, within.columns]
+    )
+    for best, matrix in (
+        (within.of_rows, np.where(same, infl, -np.inf)),
+        (within.of_columns, np.where(same, infl, -np.inf).T),
+    ):
+        ordered = -np.sort(-matrix, axis=1)[:, :5]
+        known = np.isfinite(ordered)
+        np.testing.assert_array_equal(best.infl[known], ordered[known])
+        np.testing.assert_array_equal(best.index >= 0, known)
+        lines = np.nonzero(known)[0]
+        np.testing.assert_array_equal(matrix[lines, best.index[known]], ordered[known])
+    assert (within.of_rows.index[:, 3:] == -1).all()  # three test examples a class
+    across = run.pairs(infl=0.2, mem=-1, same_class=False)
+    np.testing.assert_array_equal(np.sort(across.infl), np.sort(infl[rows, columns]))
     # Of one class and memorized, the others are the run's pairs.
     pairs = run.pairs(infl=0.2, mem=0.1)
     mine = (run.tr_labels[rows] == run.tt_labels[columns]) & (run.memorization[rows] >= 0.1)
@@ -178,6 +200,19 @@ def test_discoveries_are_those_of_all_pairs(tiny, tiny_recipe, tmp_path, monkeyp
     for tail in (100_000, 5):
         monkeypatch.setattr(results, "TAIL", tail)
         np.testing.assert_array_equal(z.ravel() >= run.discovery_z(0.2), expected)
+    # Where not all that may be discoveries fit into memory, those that do are found.
+    real, least = results.search, np.sort(z.ravel())[-3]
+
+    def small(*args, **kwargs):
+        found = real(*args, **kwargs)
+        if found.rows.size > 3:
+            raise TooManyPairs("too many")
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(results, "search", small)
+        patch.setattr(results, "TAIL", 500)
+        assert least <= run.discovery_z(0.2) < np.inf
     assert run.discovery_z(1e-9) == np.inf
     with pytest.raises(InputError, match="rate 2 is outside"):
         run.discovery_z(2)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxmem import InputError, bits, search
+from jaxmem import InputError, bits, search, tiles
 from jaxmem.estimators import Counts
 from jaxmem.search import search as find
 from jaxmem.statistics import z_score
@@ -86,11 +86,17 @@ def test_more_wanted_than_there_are():
     assert ((found.of_columns.index >= 0).sum(axis=1) == known.sum(axis=0)).all()
 
 
-def test_several_chunks_of_rows(monkeypatch):
+def test_memory_is_kept_to(monkeypatch):
     included, correct = make(80, 5000, 30)
     whole = find(pack(included), 5000, pack(correct), 30, 0.3, top=3)
-    monkeypatch.setattr(search, "CHUNK", 2048)
-    parts = find(pack(included), 5000, pack(correct), 30, 0.3, top=3)
+    made = []
+    words_of = bits.words_of
+    monkeypatch.setattr(
+        tiles, "words_of", lambda b: made.append(8 * b.shape[1]) or words_of(b)
+    )
+    parts = find(pack(included), 5000, pack(correct), 30, 0.3, top=3, memory=0.0022)
+    # The test examples, and then no more training examples than fit.
+    assert made == [32, 2048, 2048, 904]
     for a, b in zip(whole[:2], parts[:2], strict=True):
         np.testing.assert_array_equal(a, b)
     np.testing.assert_array_equal(whole.of_rows.infl, parts.of_rows.infl)
@@ -101,9 +107,10 @@ def test_what_cannot_be_searched(monkeypatch):
     included, correct = make(50, 900, 50)
     with pytest.raises(InputError, match="masks of 49 trials and outcomes of 50"):
         find(pack(included[1:]), 900, pack(correct), 50)
-    monkeypatch.setattr(search, "MOST_GROUPS", 100)
-    with pytest.raises(InputError, match=r"more than 100 groups .* take a higher one"):
-        find(pack(included), 900, pack(correct), 50, threshold=-1.0)
+    with pytest.raises(InputError, match=r"0.0003 GiB .* tile of 900 x 50 pairs"):
+        find(pack(included), 900, pack(correct), 50, memory=0.0003)
+    with pytest.raises(InputError, match=r"threshold -1 than memory holds; take a higher"):
+        find(pack(included), 900, pack(correct), 50, threshold=-1.0, memory=0.006)
     monkeypatch.setattr(search, "MOST_TRIALS", 40)
     with pytest.raises(InputError, match="50 trials are outside"):
         find(pack(included), 900, pack(correct), 50)

@@ -4,8 +4,13 @@ import numpy as np
 import pytest
 
 import jaxmem
-from jaxmem import InputError
-from jaxmem.valuation import banzhaf_values, c_scores, held_out_accuracy
+from jaxmem import InputError, valuation
+from jaxmem.valuation import (
+    banzhaf_values,
+    c_scores,
+    held_out_accuracy,
+    total_influence,
+)
 
 
 @pytest.fixture
@@ -47,3 +52,16 @@ def test_banzhaf_values(runs):
     # They are the mean influence on the test set.
     influence = run.influence(np.arange(61)).mean(axis=1)
     np.testing.assert_allclose(banzhaf_values(run), influence, atol=1e-14)
+
+
+def test_total_influence(runs, monkeypatch):
+    run = runs[2]  # where some examples were never out
+    infl = run.influence(np.arange(61))
+    known = np.isfinite(infl[:, 0])
+    assert known.any() and not known.all()
+    for rows in (valuation.ROWS, 16):
+        monkeypatch.setattr(valuation, "ROWS", rows)
+        total = total_influence(run)
+        np.testing.assert_array_equal(np.isnan(total.of_train), ~known)
+        np.testing.assert_allclose(total.of_train, infl.sum(axis=1), atol=1e-13)
+        np.testing.assert_allclose(total.on_test, infl[known].sum(axis=0), atol=1e-13)
