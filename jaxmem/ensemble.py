@@ -39,6 +39,7 @@ class Job(NamedTuple):
     steps: int  # per epoch
     sampling: subsets.Sampling = "uniform"
     margins: bool = False  # whether outcomes have them
+    probabilities: bool = False  # and these
 
 
 class Arrays(NamedTuple):
@@ -71,6 +72,7 @@ class Outcomes(NamedTuple):
     diverged: jax.Array  # bool [M]: a loss or a logit is not finite
     train_margin: jax.Array | None = None  # float16 [M, N], if the job asks for them
     test_margin: jax.Array | None = None  # float16 [M, E]
+    held_out_probability: jax.Array | None = None  # float16 [M, N - m, K], likewise
 
 
 def make_job(
@@ -138,9 +140,15 @@ def evaluate_trial(
 ) -> Outcomes:
     """What ONE trained trial says of all examples."""
     _, mask = _subset(job, data, root, trial)
-    train = training.predict(job.model, state, data.train_images, data.train_labels)
+    train = training.predict(
+        job.model, state, data.train_images, data.train_labels, job.probabilities
+    )
     test = training.predict(job.model, state, data.test_images, data.test_labels)
     loss = jnp.sum(train.loss, where=mask) / job.subset_size
+    held_out = None
+    if job.probabilities:
+        (excluded,) = jnp.nonzero(~mask, size=mask.size - job.subset_size)
+        held_out = train.probability[excluded].astype(jnp.float16)
     return Outcomes(
         included=jnp.packbits(mask),
         train_correct=jnp.packbits(train.correct),
@@ -151,6 +159,7 @@ def evaluate_trial(
         diverged=~(train.finite & test.finite & jnp.isfinite(loss)),
         train_margin=_float16(train.margin) if job.margins else None,
         test_margin=_float16(test.margin) if job.margins else None,
+        held_out_probability=held_out,
     )
 
 

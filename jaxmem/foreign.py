@@ -134,6 +134,7 @@ def adopt_trials(
         "seed": None,
         "sampling": f"masks {digest}",
         "margins": margins,
+        "probabilities": False,
     }
     workdir = Path(workdir)
     with trials_.locked(workdir):

@@ -16,8 +16,14 @@ class _Several(NamedTuple):
     parts: list[tuple[Reader, np.ndarray]]
 
     def read(self, name: str, trials: np.ndarray) -> np.ndarray:
-        rows = [store.read(name, numbers) for store, numbers in self.parts]
-        return np.concatenate(rows)[trials]
+        ends = np.cumsum([numbers.size for _, numbers in self.parts])
+        part = np.searchsorted(ends, trials, side="right")
+        order = np.argsort(part, kind="stable")
+        rows = [
+            store.read(name, numbers[trials[part == k] - (ends[k] - numbers.size)])
+            for k, (store, numbers) in enumerate(self.parts)
+        ]
+        return np.concatenate(rows)[np.argsort(order)]
 
 
 # Of config.json: what runs that are merged may differ in.

@@ -127,6 +127,12 @@ def make_parser() -> argparse.ArgumentParser:
         "float16, 16 times the size of the outcomes",
     )
     add(
+        "--probabilities",
+        action="store_true",
+        help="also store the class probabilities of the examples that a trial does not "
+        "see: float16, 2 bytes times classes times 30% of the training set, a trial",
+    )
+    add(
         "--keep-models",
         action="store_true",
         help="keep every model, so that `python -m jaxmem.predict WORKDIR` can run them on "

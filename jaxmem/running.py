@@ -52,6 +52,7 @@ def run_trials(
     width: int | None = None,
     keep_models: bool = False,
     margins: bool = False,
+    probabilities: bool = False,
     until_se: float | None = None,
     se_quantile: float = 0.5,
     **recipe,
@@ -69,6 +70,8 @@ def run_trials(
     width: models trained side by side on one device; None times a few, keeps the best.
     margins: also store the margin of every example in every trial, float16: the logit of
       the label minus the log-sum-exp of the others. 16 times the size of the bits.
+    probabilities: also store every class's probability of the examples that a trial does
+      not see, float16: 2 bytes times classes times those examples, a trial.
     until_se: stop before `trials` as soon as the standard error of mem has come down to
       this, at the quantile se_quantile over training examples (0.5: for half of them).
     keep_models: keep the final models of the trials trained now, for `jaxmem.predict`.
@@ -94,6 +97,8 @@ def run_trials(
         raise InputError(f"unknown sampling {sampling!r}; known: {', '.join(SAMPLINGS)}")
     if masks is not None and sampling != "uniform":
         raise InputError(f"give either masks or sampling {sampling!r}: masks are subsets")
+    if probabilities and m == n:
+        raise InputError("masks that include everything leave no held-out probabilities")
     if sampling == "balanced" and trials > most_balanced(n, m):
         raise InputError(
             f"balanced sampling of {m} from {n} examples ends at {most_balanced(n, m):,} "
@@ -115,7 +120,7 @@ def run_trials(
         model, Spec(data.num_classes, chosen.hidden, jnp.dtype(chosen.precision))
     )
     job = make_job(architecture, chosen, batching, n, m)._replace(
-        sampling=sampling, margins=margins
+        sampling=sampling, margins=margins, probabilities=probabilities
     )
     root = root_key(seed)
     config = {
@@ -135,12 +140,14 @@ def run_trials(
         "seed": seed,
         "batching": batching,
         "margins": margins,
+        "probabilities": probabilities,
         **dataclasses.asdict(chosen),
         "hidden": list(chosen.hidden),
     }
     workdir = Path(workdir or default_workdir(config))
     with trials_.locked(workdir):
-        store = _prepare(workdir, config, data, trials)
+        held_out = (n - m, data.num_classes) if probabilities else None
+        store = _prepare(workdir, config, data, trials, held_out)
         missing = np.nonzero(store.status()[:trials] == trials_.MISSING)[0].tolist()
         if missing and not (goal and goal.error(store, n) <= goal.se):
             ensemble = make_ensemble(job, data, root, masks)
@@ -178,7 +185,13 @@ def default_workdir(config: dict[str, Any]) -> Path:
     )
 
 
-def _prepare(workdir: Path, config: dict, data: Dataset, trials: int) -> trials_.TrialStore:
+def _prepare(
+    workdir: Path,
+    config: dict,
+    data: Dataset,
+    trials: int,
+    held_out: tuple[int, int] | None,
+) -> trials_.TrialStore:
     """Make a new workdir's files, or check that an old one's are of this run."""
     path, examples = workdir / "config.json", workdir / "examples.npz"
     if path.exists():
@@ -208,7 +221,7 @@ def _prepare(workdir: Path, config: dict, data: Dataset, trials: int) -> trials_
     except OSError as error:
         raise InputError(f"cannot write to {workdir}: {error.strerror}") from error
     sizes = data.train.labels.size, data.test.labels.size
-    return trials_.create_store(workdir, trials, *sizes, config["margins"])
+    return trials_.create_store(workdir, trials, *sizes, config["margins"], held_out)
 
 
 # What this process has timed already, so that trainings on many subsets of one dataset

@@ -14,6 +14,7 @@ from jaxmem.errors import InputError
 from jaxmem.results import Run
 
 ROWS = 4096  # examples whose probabilities are held at a time
+TRIALS = 16  # trials likewise, of all classes
 
 
 class Soft(NamedTuple):
@@ -60,6 +61,30 @@ def _difference(n_in, trials: int, sums, totals) -> tuple[np.ndarray, np.ndarray
     known = (n_in > 1) & (n_out > 1)
     value = np.where(known, mean_in - mean_out, np.nan)
     return value, np.where(known, np.sqrt(variance), np.nan)
+
+
+def out_of_sample_probabilities(run: Run) -> np.ndarray:
+    """Mean class probabilities by the trials that did not see an example: float64 [N, K].
+
+    As `cleanlab.filter.find_label_issues(labels, pred_probs)` wants them (Northcutt, Jiang
+    & Chuang, "Confident Learning", JAIR 2021, arXiv 1911.00068), whose usual source is
+    cross-validation: here one prediction is the mean of about 30 % of the trials. Rows sum
+    to 1; NaN where no trial excluded an example. Raises InputError if the run stored no
+    probabilities.
+    """
+    if not run.config["probabilities"]:
+        raise InputError(
+            f"{run.workdir} stored no probabilities: run it with --probabilities"
+        )
+    sums = np.zeros((run.tr_labels.size, run.config["num_classes"]))
+    for start in range(0, run.trials.size, TRIALS):
+        some = slice(start, start + TRIALS)
+        block = run.store.read("held_out_probability", run.trials[some])
+        for included, probability in zip(run.included[some], block, strict=True):
+            sums[~included] += probability
+    with np.errstate(invalid="ignore"):
+        # Not by n_out: float16 leaves sums a little beside 1.
+        return sums / sums.sum(axis=1, keepdims=True)
 
 
 def lira_scores(run: Run, target: int) -> np.ndarray:

@@ -32,6 +32,7 @@ class Predictions(NamedTuple):
     loss: jax.Array  # float32 [R]: cross-entropy, nats, without label smoothing
     margin: jax.Array  # float32 [R]: logit of the label minus log-sum-exp of the others
     finite: jax.Array  # bool []: every logit is finite
+    probability: jax.Array | None = None  # float32 [R, K] of each class, if asked for
 
 
 def make_optimizer(recipe: Recipe, steps: int) -> optax.GradientTransformation:
@@ -147,7 +148,11 @@ def fit(
 
 
 def predict(
-    model: Model, state: TrainState, images: jax.Array, labels: jax.Array
+    model: Model,
+    state: TrainState,
+    images: jax.Array,
+    labels: jax.Array,
+    probabilities: bool = False,
 ) -> Predictions:
     """Evaluate on images [R, H, W, C] and labels int32 [R], in chunks of rows."""
     rows = labels.size
@@ -165,13 +170,15 @@ def predict(
         is_label = jax.nn.one_hot(label, logits.shape[-1], dtype=bool)
         others = jax.nn.logsumexp(logits, axis=-1, where=~is_label)
         margin = jnp.sum(logits, axis=-1, where=is_label) - others
-        return correct, loss, margin, jnp.all(jnp.isfinite(logits))
+        probability = jax.nn.softmax(logits) if probabilities else None
+        return (correct, loss, margin, probability), jnp.all(jnp.isfinite(logits))
 
-    correct, loss, margin, finite = jax.lax.map(one, starts)
+    chunks, finite = jax.lax.map(one, starts)
 
     def flat(chunks):
         overlap = starts.size * chunk - rows
-        body, last = chunks[:-1].reshape(-1), chunks[-1, overlap:]
-        return jnp.concatenate([body, last])
+        body = chunks[:-1].reshape(-1, *chunks.shape[2:])
+        return jnp.concatenate([body, chunks[-1, overlap:]])
 
-    return Predictions(flat(correct), flat(loss), flat(margin), jnp.all(finite))
+    correct, loss, margin, probability = jax.tree.map(flat, chunks)
+    return Predictions(correct, loss, margin, jnp.all(finite), probability)

@@ -12,6 +12,7 @@ leaves old or new rows, never torn ones.
 
 import contextlib
 import fcntl
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,7 +25,8 @@ from jaxmem.files import describe, make_group, open_array
 
 FORMAT = 1
 MISSING, FINISHED, DIVERGED = 0, 1, 2  # of `status`
-CHUNK_TRIALS = 64  # rows in one file of bits
+CHUNK_TRIALS = 64  # rows in one file, at most: fewer
+CHUNK_BYTES = 2**23  # where that would be a larger file than this
 CHUNK_SCALARS = 4096  # rows in one file of scalars
 
 # name → (dtype, fill value, what the columns are)
@@ -38,9 +40,11 @@ ARRAYS = {
     "status": ("uint8", MISSING, None),
 }
 # Stored where a run asks for them.
-MARGINS = {
+OPTIONAL = {
     "train_margin": ("float16", "NaN", "train values"),
     "test_margin": ("float16", "NaN", "test values"),
+    # of the examples that the trial did not see, in the order of their rows
+    "held_out_probability": ("float16", "NaN", "held-out classes"),
 }
 
 
@@ -56,7 +60,7 @@ class TrialStore:
         return self._arrays["status"].read().result()
 
     def read(self, name: str, trials: np.ndarray) -> np.ndarray:
-        """The rows of an array of `ARRAYS` or `MARGINS`, of the trials int [M]."""
+        """The rows of an array of `ARRAYS` or `OPTIONAL`, of the trials int [M]."""
         return self._arrays[name][np.asarray(trials, np.int64)].read().result()
 
     def append(self, trials: list[int], outcomes: Outcomes) -> None:
@@ -83,32 +87,45 @@ class TrialStore:
 def open_store(workdir: Path) -> TrialStore:
     """Open a workdir's trials to read them."""
     root = workdir / "trials.zarr"
-    stored = (name for name in MARGINS if (root / name).exists())
+    stored = (name for name in OPTIONAL if (root / name).exists())
     arrays = {name: open_array(root / name).result() for name in (*ARRAYS, *stored)}
     return TrialStore(workdir, arrays)
 
 
 def create_store(
-    workdir: Path, trials: int, n: int, e: int, margins: bool = False
+    workdir: Path,
+    trials: int,
+    n: int,
+    e: int,
+    margins: bool = False,
+    held_out: tuple[int, int] | None = None,
 ) -> TrialStore:
     """Open a workdir's trials to write them, with room for at least `trials` rows.
 
-    n and e are the numbers of training and test examples. Raises InputError where the disk
-    does not take it.
+    n and e are the numbers of training and test examples; held_out those of examples that
+    a trial does not see and of classes, if their probabilities are stored. Raises
+    InputError where the disk does not take it.
     """
-    columns = {"train bits": (-(-n // 8),), "test bits": (-(-e // 8),), None: None}
-    columns |= {"train values": (n,), "test values": (e,)}
+    columns = {"train bits": (-(-n // 8),), "test bits": (-(-e // 8),), None: ()}
+    if margins:
+        columns |= {"train values": (n,), "test values": (e,)}
+    if held_out is not None:
+        columns |= {"held-out classes": held_out}
     try:
         root = workdir / "trials.zarr"
         make_group(root)
         arrays = {}
-        wanted = {**ARRAYS, **MARGINS} if margins else ARRAYS
-        for name, (dtype, fill, kind) in wanted.items():
+        for name, (dtype, fill, kind) in {**ARRAYS, **OPTIONAL}.items():
+            if kind not in columns:
+                continue
             metadata = None
             if not (root / name / "zarr.json").exists():
                 wide = columns[kind]
-                chunk = (CHUNK_SCALARS,) if wide is None else (CHUNK_TRIALS, *wide)
-                metadata = describe((trials, *(wide or ())), chunk, dtype, fill)
+                chunk = CHUNK_SCALARS, *wide
+                if wide:
+                    row = math.prod(wide) * np.dtype(dtype).itemsize
+                    chunk = min(CHUNK_TRIALS, max(1, CHUNK_BYTES // row)), *wide
+                metadata = describe((trials, *wide), chunk, dtype, fill)
             array = open_array(root / name, metadata).result()
             if array.shape[0] < trials:
                 array = array.resize(

@@ -226,3 +226,17 @@ def test_error_against_trials(run, experiments, monkeypatch):
         for kind in ("hard", "soft"):
             few, many = (error[sampling, kind, "all", count] for count in (10, 40))
             assert 0 < many < few
+
+
+def test_detectors(run):
+    found, tables = run("detectors", repetitions=True)
+    found = found["mlp"]
+    assert found["flipped"] == 6
+    rows = found["detectors"]
+    assert [r["trials"] for r in rows[::6]] == [25, 40] and len(rows) == 12
+    auc = {row["detector"]: row["auc"] for row in rows[6:]}
+    # Whoever asks models that have not seen a label finds it wrong.
+    assert min(auc["held-out accuracy"], auc["cleanlab self confidence"]) > 0.9
+    assert min(auc.values()) > 0.75
+    assert found["find_label_issues"]["recall"] > 0.3
+    assert tables["mlp"]["detector"][0] == "mem"

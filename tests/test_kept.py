@@ -7,18 +7,11 @@ import time
 
 import numpy as np
 import pytest
+from runs import LIKE
 
 import jaxmem
 from jaxmem import InputError, predict
 from jaxmem.kept import KeptModels
-
-LIKE = {
-    "params": {
-        f"Dense_{k}": {"kernel": np.zeros((a, b), "f"), "bias": np.zeros(b, "f")}
-        for k, (a, b) in enumerate([(16, 5), (5, 3)])
-    },
-    "model_state": {},
-}
 
 
 @pytest.fixture

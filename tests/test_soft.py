@@ -3,14 +3,23 @@
 import jax
 import numpy as np
 import pytest
+from runs import LIKE
+from scipy.special import softmax
 from scipy.stats import norm
 from sklearn.metrics import roc_curve
 
 import jaxmem
 from jaxmem import InputError, training
 from jaxmem.analysis import detection
+from jaxmem.kept import KeptModels
 from jaxmem.models import Model
-from jaxmem.soft import lira_scores, soft_influence, soft_memorization, true_positive_rate
+from jaxmem.soft import (
+    lira_scores,
+    out_of_sample_probabilities,
+    soft_influence,
+    soft_memorization,
+    true_positive_rate,
+)
 
 
 @pytest.fixture
@@ -28,6 +37,46 @@ def test_margin_is_that_of_the_probability():
     chance = np.asarray(jax.nn.softmax(logits))[np.arange(50), labels]
     np.testing.assert_allclose(jax.nn.sigmoid(found.margin), chance, rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(np.exp(-found.loss), chance, rtol=1e-5, atol=1e-7)
+
+
+def forward(params, images):
+    """Class probabilities of the tiny MLP, in NumPy: [R, 3]."""
+    hidden = images.reshape(-1, 16) / 255 @ params["Dense_0"]["kernel"]
+    hidden = np.maximum(hidden + params["Dense_0"]["bias"], 0)
+    return softmax(hidden @ params["Dense_1"]["kernel"] + params["Dense_1"]["bias"], axis=1)
+
+
+def test_out_of_sample_probabilities(tiny, tiny_recipe, tmp_path):
+    """The mean softmax of those kept models that did not see an example."""
+    flags = {"probabilities": True, "keep_models": True, **tiny_recipe}
+    runs = [jaxmem.run_trials(tiny, t, tmp_path / f"{t}", seed=t, **flags) for t in (20, 9)]
+    merged = jaxmem.merge_runs(runs)
+    assert merged.store.read("held_out_probability", np.array([3, 28, 7])).shape == (
+        3,
+        18,
+        3,
+    )
+    sums, count = np.zeros((61, 3)), np.zeros((61, 1))
+    for run in runs:
+        for numbers, block in KeptModels(run.workdir).blocks(LIKE):
+            for place, number in enumerate(numbers):
+                params = jax.tree.map(lambda a: a[place], block["params"])  # noqa: B023
+                excluded = ~run.included[number]
+                sums[excluded] += forward(params, tiny.train.images)[excluded]
+                count[excluded] += 1
+        some = count[:, 0] > 0
+        found = out_of_sample_probabilities(run if run is runs[0] else merged)
+        np.testing.assert_allclose(found[some], (sums / count.clip(1))[some], atol=1e-3)
+        np.testing.assert_array_equal(np.isnan(found[:, 0]), ~some)
+        np.testing.assert_allclose(found[some].sum(axis=1), 1, rtol=1e-12)
+
+
+def test_probabilities_that_are_not_there(run, tiny, tiny_recipe):
+    with pytest.raises(InputError, match="no probabilities: run it with --probabilities"):
+        out_of_sample_probabilities(run)
+    with pytest.raises(InputError, match="everything leave no held-out probabilities"):
+        masks = np.ones((2, 61), bool)
+        jaxmem.run_trials(tiny, masks=masks, probabilities=True, **tiny_recipe)
 
 
 def test_stored_margins_say_what_the_bits_say(run, tiny, tiny_recipe, tmp_path):
