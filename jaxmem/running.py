@@ -7,9 +7,10 @@ run = jaxmem.run_trials(data, trials=4000, workdir="runs/digits")
 import dataclasses
 import hashlib
 import json
+import sys
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +22,6 @@ from jaxmem.data import Dataset
 from jaxmem.devices import hardware, out_of_memory, use_all_cores
 from jaxmem.ensemble import Ensemble, Plan, make_ensemble, make_job, run_blocks
 from jaxmem.errors import InputError
-from jaxmem.estimators import memorization_counts
 from jaxmem.files import replacing, write_json
 from jaxmem.kept import KeptModels, TrainingOnDisk
 from jaxmem.keys import root_key
@@ -30,7 +30,7 @@ from jaxmem.planning import make_plan
 from jaxmem.progress import progress
 from jaxmem.recipes import recipe_for
 from jaxmem.results import Run, open_run
-from jaxmem.statistics import standard_error
+from jaxmem.stopping import Goal
 from jaxmem.subsets import SAMPLINGS, Sampling, most_balanced, subset_size
 from jaxmem.version import __version__
 
@@ -105,10 +105,8 @@ def run_trials(
             f"trials, {trials:,} are wanted; take another seed for the rest"
         )
     goal = None if until_se is None else Goal(until_se, se_quantile)
-    if goal is not None and not (goal.se > 0 and 0 <= goal.quantile <= 1):
-        raise InputError(
-            f"until se {until_se} must be positive, and se quantile {se_quantile} in [0, 1]"
-        )
+    if goal is not None:
+        goal.check()
     if trials < 1:
         raise InputError(f"trials {trials} must be at least 1")
     if width is not None and width < 1:
@@ -149,7 +147,7 @@ def run_trials(
         held_out = (n - m, data.num_classes) if probabilities else None
         store = _prepare(workdir, config, data, trials, held_out)
         missing = np.nonzero(store.status()[:trials] == trials_.MISSING)[0].tolist()
-        if missing and not (goal and goal.error(store, n) <= goal.se):
+        if missing and not (goal and goal.error(goal.counts(store, n)) <= goal.se):
             ensemble = make_ensemble(job, data, root, masks)
             plan = _plan(workdir, ensemble, width, config)
             kept = KeptModels(workdir) if keep_models else None
@@ -250,21 +248,6 @@ def _plan(workdir: Path, ensemble: Ensemble, width: int | None, config: dict) ->
     return plan
 
 
-class Goal(NamedTuple):
-    """How sure to be before training stops."""
-
-    se: float
-    quantile: float
-
-    def error(self, store: trials_.TrialStore, n: int) -> float:
-        """The standard error of mem at the quantile, of n examples; inf where none has."""
-        done = np.nonzero(store.status() == trials_.FINISHED)[0]
-        bits = (store.read(name, done) for name in ("included", "train_correct"))
-        errors = standard_error(memorization_counts(*bits))[:n]
-        errors = np.where(np.isnan(errors), np.inf, errors)
-        return float(np.quantile(errors, self.quantile, method="higher"))
-
-
 # How many times as many trials, before their standard errors are looked at again.
 LOOK_AGAIN = 1.05
 
@@ -279,7 +262,8 @@ def _train(
     in_flight: TrainingOnDisk,
     goal: Goal | None,
 ) -> None:
-    start, accuracies, outlook, look = time.perf_counter(), [], "", 0
+    start, accuracies = time.perf_counter(), []
+    outlook, look, told = "", 0, False
     with progress("training", trials, "trials", trials - len(missing)) as bar:
         while missing:
             try:
@@ -294,10 +278,16 @@ def _train(
                     rate = len(accuracies) / (time.perf_counter() - start)
                     done = trials - len(missing)
                     if goal is not None and done >= look:
-                        error = goal.error(store, ensemble.data.train_labels.size)
+                        counts = goal.counts(store, ensemble.data.train_labels.size)
+                        error = goal.error(counts)
                         if error <= goal.se:
                             return
-                        outlook, look = _outlook(goal, error, done, rate), LOOK_AGAIN * done
+                        outlook = f", {goal.outlook(counts, done, rate)}"
+                        if np.isfinite(error) and not told:
+                            # Also where no terminal shows the bar.
+                            bar.write(f"after {done} trials{outlook}", file=sys.stderr)
+                            told = True
+                        look = LOOK_AGAIN * done
                     bar.set_postfix_str(
                         f"{3600 * rate:,.0f} models/h, test "
                         f"{np.mean(accuracies):.2%}{outlook}"
@@ -307,12 +297,3 @@ def _train(
                     raise
                 # Evaluation needed more than the training that the width was timed on.
                 plan = plan._replace(width=plan.width // 2)
-
-
-def _outlook(goal: Goal, error: float, done: int, rate: float) -> str:
-    """How many trials the goal needs, since errors fall with the root of their number."""
-    if not np.isfinite(error):
-        return ", no standard error yet"
-    needed = done * (error / goal.se) ** 2
-    hours = (needed - done) / rate / 3600
-    return f", se {error:.4f}: {goal.se:g} needs {needed:,.0f} trials, {hours:.2g} h more"

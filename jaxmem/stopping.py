@@ -1,0 +1,73 @@
+"""When mem is known well enough: `--until-se`."""
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from jaxmem import trials as trials_
+from jaxmem.errors import InputError
+from jaxmem.estimators import Counts, memorization_counts
+from jaxmem.statistics import standard_error
+
+MOST = 2.0**20  # times as many trials: further ahead a goal is out of sight
+
+
+class Goal(NamedTuple):
+    """A standard error of mem, and the share of training examples that must reach it."""
+
+    se: float
+    quantile: float
+
+    def check(self) -> None:
+        """Raises InputError if no run can reach it."""
+        if not (self.se > 0 and 0 <= self.quantile <= 1):
+            raise InputError(
+                f"until se {self.se} must be positive, and se quantile {self.quantile} in "
+                "[0, 1]"
+            )
+
+    def counts(self, store: trials_.TrialStore, n: int) -> Counts:
+        """What finished trials say of the n training examples: [n] each."""
+        done = np.nonzero(store.status() == trials_.FINISHED)[0]
+        bits = (store.read(name, done) for name in ("included", "train_correct"))
+        return jax.tree.map(lambda a: np.asarray(a)[:n], memorization_counts(*bits))
+
+    def error(self, counts: Counts, times: float = 1.0) -> float:
+        """The standard error at the quantile; inf where an example has none.
+
+        times: were there so many times as many trials, with the same rates.
+        """
+        errors = standard_error(Counts(*(times * c for c in counts)))
+        errors = np.where(np.isnan(errors), np.inf, errors)
+        return float(np.quantile(errors, self.quantile, method="higher"))
+
+    def times(self, counts: Counts) -> float:
+        """How many times as many trials the goal needs, by the rates so far; inf: unknown.
+
+        Not by the root of their number alone: where rates are 0 or 1, as for most examples,
+        standard errors fall faster.
+        """
+        low, high = 1.0, 2.0
+        while self.error(counts, high) > self.se:
+            low, high = high, 2 * high
+            if high > MOST:
+                return np.inf
+        while high > 1.01 * low:
+            middle = (low + high) / 2
+            if self.error(counts, middle) > self.se:
+                low = middle
+            else:
+                high = middle
+        return high
+
+    def outlook(self, counts: Counts, done: int, rate: float) -> str:
+        """How many trials and hours are needed; done: trials so far, rate: a second."""
+        error, times = self.error(counts), self.times(counts)
+        if not np.isfinite(error):
+            return "no standard error yet"
+        if not np.isfinite(times):
+            return f"se {error:.4f}: {self.se:g} is out of reach"
+        needed = done * times
+        hours = (needed - done) / rate / 3600
+        return f"se {error:.4f}: {self.se:g} needs {needed:,.0f} trials, {hours:.2g} h more"
