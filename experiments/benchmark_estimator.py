@@ -24,6 +24,7 @@ from jaxmem.search import search
 
 TOP = 10
 PLANTED = 200  # pairs with infl about 0.6
+MEMORY = 2.0  # GiB that the search of ImageNet's size may take
 SLICE = 6_000  # training examples that the plain products take
 
 
@@ -118,8 +119,9 @@ def mnist_size(n: int, e: int, trials: int, turns: int) -> dict:
 def imagenet_size(n: int, e: int, trials: int) -> dict:
     """Thresholds and top 10 over all pairs; every planted one must be found."""
     included, correct, (rows, columns) = make(n, e, trials)
+    before = peak_gib()
     start = time.perf_counter()
-    found = search(included, n, correct, e, 0.25, TOP)
+    found = search(included, n, correct, e, 0.25, TOP, memory=MEMORY)
     taken = time.perf_counter() - start
     pairs = set(zip(found.rows.tolist(), found.columns.tolist(), strict=True))
     planted = list(zip(rows.tolist(), columns.tolist(), strict=True))
@@ -134,8 +136,15 @@ def imagenet_size(n: int, e: int, trials: int) -> dict:
         "planted_found": sum(pair in pairs for pair in planted),
         "planted_first_of_row": int((found.of_rows.index[rows, 0] == columns).sum()),
         "planted_first_of_column": int((found.of_columns.index[columns, 0] == rows).sum()),
-        "peak_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
+        "memory_gib": MEMORY,
+        "peak_gib_before": before,
+        "peak_gib": peak_gib(),
     }
+
+
+def peak_gib() -> float:
+    """Of the whole process so far."""
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)
 
 
 def main(argv: list[str] | None) -> None:

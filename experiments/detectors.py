@@ -120,7 +120,7 @@ def picture(table: dict[str, np.ndarray]):
         for name in dict.fromkeys(table["detector"].tolist()):
             here = table["detector"] == name
             x, y = np.log10(table["trials"][here]), table[value][here]
-            lines.append(Series(name if value == "precision" else None, x, y))
+            lines.append(Series(name if value == "auc" else None, x, y))
         panels.append(Panel("log10 of trials", label, lines))
     return draw(panels, 2)
 
