@@ -46,7 +46,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="also write influence.zarr: the influence within each class, or all of it, "
         "with standard errors; 8 bytes a pair",
     )
-    search = parser.add_argument_group("search of all pairs")
+    search = parser.add_argument_group("search of all N x E pairs")
     add = search.add_argument
     add(
         "--top", type=int, default=0, metavar="K", help="keep the K highest of each example"
@@ -58,8 +58,8 @@ def make_parser() -> argparse.ArgumentParser:
         type=float,
         default=MEMORY,
         metavar="GIB",
-        help="that the search may take, beside Python and JAX themselves (default: "
-        f"{MEMORY:g})",
+        help="that searching may take, for discoveries too, beside Python and JAX "
+        f"themselves (default: {MEMORY:g})",
     )
     return parser
 
@@ -93,7 +93,7 @@ def _estimate(
         raise InputError(f"{workdir[0]} has no finished trials yet")
     folder = output or run.workdir
     pairs = run.pairs(infl_threshold, mem_threshold)
-    summary = summarize(run, pairs, mem_threshold)
+    summary = summarize(run, pairs, mem_threshold, memory)
     with commands.writing(folder):
         exports.save_estimates(run, pairs, folder)
         exports.save_scores(run, folder, scores)

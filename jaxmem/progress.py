@@ -7,9 +7,15 @@ from tqdm.auto import tqdm
 FORMAT = "{desc} {n_fmt}/{total_fmt}{unit} |{bar}| {elapsed}, {remaining} left{postfix}"
 
 
+def _in_notebook() -> bool:
+    """Whether this process is a notebook's kernel; imported, ipykernel is not yet one."""
+    kernels = getattr(sys.modules.get("ipykernel.kernelapp"), "IPKernelApp", None)
+    return kernels is not None and kernels.initialized()
+
+
 def progress(what: str, total: int | None, unit: str, done: int = 0) -> tqdm:
     """A bar on standard error, off where that is neither a terminal nor a notebook."""
-    watched = sys.stderr.isatty() or "ipykernel" in sys.modules
+    watched = sys.stderr.isatty() or _in_notebook()
     return tqdm(
         desc=what,
         total=total,

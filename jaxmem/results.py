@@ -242,14 +242,15 @@ class Run:
             0
         ]
 
-    def discovery_z(self, rate: float = 0.05) -> float:
+    def discovery_z(self, rate: float = 0.05, memory: float = MEMORY) -> float:
         """The least z of the pairs that are discoveries among all N x E; inf if none is.
 
         At a false-discovery rate (Benjamini & Hochberg 1995) over the one-sided tests of
         infl > 0 of every pair with an estimate, across classes: whoever looks for the
         highest influences has looked at all of them. Tests of pairs that share an example
         depend on each other, and far in the tails of few trials z is only roughly normal.
-        Raises InputError unless 0 < rate < 1.
+        Raises InputError unless 0 < rate < 1. memory: GiB for the search of the tail; where
+        it holds fewer pairs than there may be discoveries, z is that of those it holds.
         """
         if not 0 < rate < 1:
             raise InputError(f"false-discovery rate {rate} is outside (0, 1)")
@@ -261,7 +262,12 @@ class Run:
         level, p, fewer = min(rate, TAIL / tests), None, False
         while True:
             try:
-                found = search(included, sizes[0], right, sizes[1], norm.isf(level), by="z")
+                found = search(
+                    *(included, sizes[0], right, sizes[1]),
+                    norm.isf(level),
+                    by="z",
+                    memory=memory,
+                )
             except TooManyPairs:
                 if p is not None:
                     break  # a wider tail does not fit: those that do are all discoveries

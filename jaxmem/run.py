@@ -130,7 +130,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--probabilities",
         action="store_true",
         help="also store the class probabilities of the examples that a trial does not "
-        "see: float16, 2 bytes times classes times 30% of the training set, a trial",
+        "see: float16, 2 bytes times classes times 30%% of the training set, a trial",
     )
     add(
         "--keep-models",

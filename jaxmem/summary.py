@@ -4,10 +4,13 @@ import numpy as np
 
 from jaxmem.data import count_duplicates
 from jaxmem.results import Pairs, Run
+from jaxmem.search import MEMORY
 
 
-def summarize(run: Run, pairs: Pairs, mem_threshold: float) -> dict[str, float]:
-    """The figures of the table, and of summary.json."""
+def summarize(
+    run: Run, pairs: Pairs, mem_threshold: float, memory: float = MEMORY
+) -> dict[str, float]:
+    """The figures of the table, and of summary.json; memory: GiB, of Run.discovery_z."""
     mem = run.memorization
     duplicates = count_duplicates(run.tr_ids, run.tt_ids)
     return {
@@ -26,7 +29,9 @@ def summarize(run: Run, pairs: Pairs, mem_threshold: float) -> dict[str, float]:
         "pairs": int(pairs.infl.size),
         "train examples in pairs": int(np.unique(pairs.tr_idx).size),
         "test examples in pairs": int(np.unique(pairs.tt_idx).size),
-        "pairs that are discoveries": int((pairs.infl_z >= run.discovery_z()).sum()),
+        "pairs that are discoveries": int(
+            (pairs.infl_z >= run.discovery_z(memory=memory)).sum()
+        ),
         "duplicates in train": duplicates.train,
         "duplicates of train in test": duplicates.train_test,
     }
