@@ -13,6 +13,7 @@ from jaxmem.files import describe, make_group, open_array, replacing
 from jaxmem.progress import progress
 from jaxmem.results import Pairs, Run
 from jaxmem.search import Found
+from jaxmem.soft import soft_memorization
 from jaxmem.statistics import standard_error, z_score
 from jaxmem.valuation import held_out_accuracy, total_influence
 
@@ -41,8 +42,9 @@ def save_estimates(run: Run, pairs: Pairs, folder: Path) -> Path:
 def save_scores(run: Run, folder: Path, table: Table = "csv") -> Path:
     """Write scores.csv or scores.parquet: a line a training example.
 
-    Its id, label, mem with standard error and 95 % interval, held-out accuracy, and its
-    influence summed over the test set.
+    Its id, label, mem with standard error and 95 % interval, held-out accuracy, its
+    influence summed over the test set, and, of runs with margins, soft mem with its
+    standard error.
     """
     low, high = run.memorization_interval()
     columns = {
@@ -55,6 +57,8 @@ def save_scores(run: Run, folder: Path, table: Table = "csv") -> Path:
         "held_out_accuracy": held_out_accuracy(run),
         "total_influence": total_influence(run).of_train,
     }
+    if run.config["margins"]:
+        columns["soft_mem"], columns["soft_mem_se"] = soft_memorization(run)
     path = folder / f"scores.{table}"
     with replacing(path) as partial:
         if table == "parquet":

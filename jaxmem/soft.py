@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import expit
 from scipy.stats import norm
+from sklearn.metrics import roc_curve
 
 from jaxmem.errors import InputError
 from jaxmem.results import Run
@@ -118,18 +119,34 @@ def lira_scores(run: Run, target: int) -> np.ndarray:
     return np.concatenate(scores)
 
 
+class Roc(NamedTuple):
+    """A receiver operating characteristic: float64 [P] each, both rising from 0 to 1."""
+
+    false_positive_rate: np.ndarray
+    true_positive_rate: np.ndarray
+
+
+def membership_roc(scores: np.ndarray, members: np.ndarray) -> Roc:
+    """How well scores tell members from others, at every threshold.
+
+    scores: float [...] of any number of examples and targets; members: bool [...]. NaN
+    scores take no part. Raises InputError if there are no members or no others.
+    """
+    known = np.isfinite(scores)
+    members = members[known]
+    if members.all() or not members.any():
+        raise InputError(f"{members.sum()} members and {(~members).sum()} others: no rate")
+    return Roc(*roc_curve(members, scores[known], drop_intermediate=False)[:2])
+
+
 def true_positive_rate(
     scores: np.ndarray, members: np.ndarray, false_positive_rate: float = 0.001
 ) -> float:
     """The share of members found at a false-positive rate, as Carlini et al. report it.
 
-    scores: float [K] of any number of examples and targets; members: bool [K]. NaN scores
-    take no part. Raises InputError if there are no members or no others.
+    That is, at the last point of `membership_roc` not beyond it; 0.1 % by default.
     """
-    known = np.isfinite(scores)
-    inside, outside = scores[known & members], scores[known & ~members]
-    if not (inside.size and outside.size):
-        raise InputError(f"{inside.size} members and {outside.size} others: no rate")
-    allowed = int(false_positive_rate * outside.size)  # others that may score higher
-    cut = np.sort(outside)[::-1][allowed]
-    return float((inside > cut).mean())
+    roc = membership_roc(scores, members)
+    return float(
+        roc.true_positive_rate[roc.false_positive_rate <= false_positive_rate].max()
+    )

@@ -7,12 +7,13 @@ import zarr
 
 import jaxmem
 from jaxmem import estimate, exports
+from jaxmem.soft import soft_memorization
 from jaxmem.valuation import held_out_accuracy, total_influence
 
 
 @pytest.fixture
 def run(tiny, tiny_recipe, tmp_path):
-    return jaxmem.run_trials(tiny, 30, tmp_path, **tiny_recipe)
+    return jaxmem.run_trials(tiny, 30, tmp_path, margins=True, **tiny_recipe)
 
 
 def test_scores_as_parquet(run):
@@ -28,6 +29,8 @@ def test_scores_as_parquet(run):
         ("mem_high", high),
         ("held_out_accuracy", held_out_accuracy(run)),
         ("total_influence", total_influence(run).of_train),
+        ("soft_mem", soft_memorization(run).value),
+        ("soft_mem_se", soft_memorization(run).se),
     ):
         np.testing.assert_array_equal(table[name], values)
     assert (run.workdir / "influence.zarr" / "infl").is_dir()

@@ -20,6 +20,7 @@ from jaxmem.recipes import Recipe
 from jaxmem.subsets import draw_subset, inclusion_mask
 
 SUBSET = 200
+ROOT, TRIAL = root_key(0), np.int32(3)
 SPEC = Spec(10, hidden=(64,))
 # (peak learning rate, steps) that fit 200 rows; the linear model never does.
 FIT = {
@@ -32,10 +33,9 @@ FIT = {
     "inception": (0.1, 80),
     "densenet100": (0.1, 80),
 }
-
-
-LARGE = ("resnet18", "resnet50", "densenet100")
 SMALL = ("linear", "mlp", "cnn")
+LARGE = ("resnet18", "resnet50", "densenet100")  # that learn only by -m slow
+LARGEST = ("resnet50", "densenet100")  # that are ensembles only there, too
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +49,8 @@ def rows(shared):
     return jaxmem.make_dataset("rows", images, labels, images[:20], labels[:20], 10)
 
 
-@pytest.mark.parametrize("batching", ["packed", "masked"])
-@pytest.mark.parametrize("name", MODELS)
-def test_every_model_in_every_way(rows, name, batching):
-    """Alone = sharded and vmapped; no trace of poison; learns 200 rows; compiles once."""
+def prepare(rows, name, batching):
+    """The job, its data, and its init and advance, jitted for one model."""
     rate, steps = FIT[name]
     recipe = Recipe(
         epochs=steps, batch_size=50, learning_rate=rate, warmup=10, schedule="linear"
@@ -61,67 +59,66 @@ def test_every_model_in_every_way(rows, name, batching):
     # Epochs of one step. The first has a learning rate of 0, and leaves its gradient in the
     # momentum: longer ones would blow rounding up.
     job = job._replace(steps=1)
-    ensemble = make_ensemble(job, rows, root_key(0))
-    assert ensemble.mesh.size == 4
-    root, data = root_key(0), jax.tree.map(np.asarray, ensemble.data)
-    trial = np.int32(3)
-    start = jax.jit(lambda data, trial: init_trial(job, data, root, trial))
-    advance = jax.jit(lambda data, *args: advance_trial(job, data, root, *args))
-    alone = advance(data, trial, start(data, trial), 0, 1)
+    ensemble = make_ensemble(job, rows, ROOT)
+    data = jax.tree.map(np.asarray, ensemble.data)
+    start = jax.jit(lambda data: init_trial(job, data, ROOT, TRIAL))
+    advance = jax.jit(lambda data, *args: advance_trial(job, data, ROOT, TRIAL, *args))
+    return job, ensemble, data, start, advance
 
-    mask = np.asarray(inclusion_mask(draw_subset(root, trial, 286, SUBSET), 286))
+
+@pytest.mark.parametrize("batching", ["packed", "masked"])
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_in_every_way(rows, name, batching):
+    """Alone = sharded and vmapped; no trace of poison; learns 200 rows; compiles once."""
+    job, ensemble, data, start, advance = prepare(rows, name, batching)
+    alone = advance(data, start(data), 0, 1)
+
+    mask = np.asarray(inclusion_mask(draw_subset(ROOT, TRIAL, 286, SUBSET), 286))
     images, labels = data.train_images.copy(), data.train_labels.copy()
     images[~mask], labels[~mask] = np.nan, 10**6
     poisoned = data._replace(train_images=images, train_labels=labels)
-    again = advance(poisoned, trial, start(data, trial), 0, 1)
+    again = advance(poisoned, start(data), 0, 1)
     jax.tree.map(np.testing.assert_array_equal, alone, again)
-    if batching == "masked" and name in LARGE:
-        return  # how batches are made is the same for every model
 
+    # How batches are made is the same for every model; the largest compile for minutes.
+    if name in SMALL or (batching == "packed" and name not in LARGEST):
+        together(ensemble, alone, again=name in SMALL)
+    if name in SMALL or (batching == "packed" and name not in LARGE):
+        learns(job, data, name, advance, alone)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LARGE)
+def test_the_largest_models_together_and_learning(rows, name):
+    job, ensemble, data, start, advance = prepare(rows, name, "packed")
+    alone = advance(data, start(data), 0, 1)
+    together(ensemble, alone, again=False)
+    learns(job, data, name, advance, alone)
+
+
+def together(ensemble, alone, again):
+    """Sharded and vmapped, the trial's state is as alone; and nothing compiles twice."""
+    assert ensemble.mesh.size == 4
     programs = ensemble.programs(width=2)
     placed = ensemble.place(np.arange(8, dtype=np.int32))
     states = programs.advance(placed, programs.init(placed), 0, 1)
-    near(jax.tree.map(lambda a: a[3], states), alone)
+    near(jax.tree.map(lambda a: a[TRIAL], states), alone)
     # Another block, and other epochs, are the same programs.
     other = ensemble.place(np.arange(8, 16, dtype=np.int32))
-    programs.advance(other, programs.init(other) if name in SMALL else states, 1, 1)
+    programs.advance(other, programs.init(other) if again else states, 1, 1)
     assert [f.func._cache_size() for f in programs[:2]] == [1, 1]
 
-    if name not in SMALL and batching == "masked":
-        return  # learning takes a minute, and was seen in packed mode
-    if name in LARGE:
-        return  # slow to train, too: below
-    learns(job, data, root, trial, name, advance, alone)
 
-
-def learns(job, data, root, trial, name, advance, alone):
+def learns(job, data, name, advance, alone):
     """From its state after one step, the model fits its 200 rows."""
-    steps = FIT[name][1]
-    trained = advance(data, trial, alone, 1, steps)
-    outcomes = jax.jit(lambda *args: evaluate_trial(job, data, root, *args))(trial, trained)
+    trained = advance(data, alone, 1, FIT[name][1])
+    outcomes = jax.jit(lambda state: evaluate_trial(job, data, ROOT, TRIAL, state))(trained)
     if name == "linear":
         assert outcomes.final_loss < 0.8
     else:
         # ResNet50's running statistics still trail its parameters after so few steps.
         bounds = (0.5, 0.9) if name == "resnet50" else (0.1, 0.98)
         assert outcomes.final_loss < bounds[0] and outcomes.train_accuracy > bounds[1]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", LARGE)
-def test_the_largest_models_learn(rows, name):
-    rate, steps = FIT[name]
-    recipe = Recipe(
-        epochs=steps, batch_size=50, learning_rate=rate, warmup=10, schedule="linear"
-    )
-    job = make_job(make_model(name, SPEC), recipe, "packed", 286, SUBSET)
-    job = job._replace(steps=1)
-    root, trial = root_key(0), np.int32(3)
-    data = jax.tree.map(np.asarray, make_ensemble(job, rows, root).data)
-    advance = jax.jit(lambda data, *args: advance_trial(job, data, root, *args))
-    start = jax.jit(lambda data, trial: init_trial(job, data, root, trial))
-    alone = advance(data, trial, start(data, trial), 0, 1)
-    learns(job, data, root, trial, name, advance, alone)
 
 
 def near(ours, theirs):

@@ -6,7 +6,6 @@ import pytest
 from runs import LIKE
 from scipy.special import softmax
 from scipy.stats import norm
-from sklearn.metrics import roc_curve
 
 import jaxmem
 from jaxmem import InputError, training
@@ -15,6 +14,7 @@ from jaxmem.kept import KeptModels
 from jaxmem.models import Model
 from jaxmem.soft import (
     lira_scores,
+    membership_roc,
     out_of_sample_probabilities,
     soft_influence,
     soft_memorization,
@@ -134,16 +134,22 @@ def test_lira_by_hand(run):
         lira_scores(run, 30)
 
 
-def test_true_positive_rate_is_the_roc_curves():
+def test_membership_roc_by_hand():
+    """Against counting at every threshold; ties are one point, NaN none."""
     rng = np.random.default_rng(0)
-    members = rng.random(5000) < 0.4
-    scores = rng.normal(members * 1.5)
-    false, true, _ = roc_curve(members, scores, drop_intermediate=False)
+    members = rng.random(3000) < 0.4
+    scores = rng.normal(members * 1.5).round(2)
+    roc = membership_roc(np.append(scores, np.nan), np.append(members, True))
+    cuts = np.unique(scores)[::-1]
+    false = [0, *((scores[~members] >= cut).mean() for cut in cuts)]
+    true = [0, *((scores[members] >= cut).mean() for cut in cuts)]
+    np.testing.assert_allclose(roc.false_positive_rate, false)
+    np.testing.assert_allclose(roc.true_positive_rate, true)
     for rate in (0.001, 0.01, 0.1):
-        expected = true[false <= rate].max()
+        expected = max(t for f, t in zip(false, true, strict=True) if f <= rate)
         np.testing.assert_allclose(true_positive_rate(scores, members, rate), expected)
     with pytest.raises(InputError, match="3 members and 0 others"):
-        true_positive_rate(np.ones(3), np.ones(3, bool))
+        membership_roc(np.ones(3), np.ones(3, bool))
 
 
 def test_an_overfitted_network_gives_its_members_away(digits, tmp_path):
