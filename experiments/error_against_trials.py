@@ -1,6 +1,6 @@
 """How many trials does an estimate of mem need? Uniform or balanced subsets, hard or soft.
 
-    python experiments/error_against_trials.py                      # digits, 15 minutes
+    python experiments/error_against_trials.py                      # digits, 22 minutes
     python experiments/error_against_trials.py --reference=2000 --trials=400
 
 Estimates mem from the first T trials, of uniform and of balanced subsets, from right or
@@ -84,12 +84,13 @@ def picture(table: dict[str, np.ndarray]):
             for kind in ("hard", "soft"):
                 here = (table["sampling"] == sampling) & (table["outcome"] == kind)
                 here &= table["examples"] == where
-                x, y = np.log10(table["trials"][here]), np.log10(table["rms_error"][here])
+                x, y = table["trials"][here], table["rms_error"][here]
                 lines.append(
                     Series(f"{sampling}, {kind}" if where == "all" else None, x, y)
                 )
         name = "all" if where == "all" else f"mem ≥ {LEAST}"
-        panels.append(Panel("log10 of trials", f"log10 of rms error ({name})", lines))
+        label = f"rms error of mem ({name})"
+        panels.append(Panel("trials", label, lines, log_x=True, log_y=True))
     return draw(panels, 2)
 
 
