@@ -6,6 +6,7 @@ on GPUs and TPUs int8 products on the matrix units. Both are exact.
 """
 
 import functools
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -43,16 +44,56 @@ def count_both(a: jax.Array, b: jax.Array) -> jax.Array:
     return by_product(a, b)
 
 
-def by_popcount(a: jax.Array, b: jax.Array) -> jax.Array:
-    """`count_both` by AND and popcount; fastest where [R, E] int32 stays in the cache."""
+def by_popcount(a: jax.Array, b: jax.Array, carry: bool | None = None) -> jax.Array:
+    """`count_both` by AND and popcount; fastest where [R, E] int32 stays in the cache.
+
+    carry: whether to add up bits before they are counted; None: where that is faster.
+    """
+    carry = not _counts_in_hardware() if carry is None else carry
 
     def add(n, total):
         some, other = (jax.lax.dynamic_slice_in_dim(x, n * STEP, STEP) for x in (a, b))
-        both = (some[k, :, None] & other[k, None, :] for k in range(STEP))
-        return total + functools.reduce(jnp.add, map(jax.lax.population_count, both))
+        both = [some[k, :, None] & other[k, None, :] for k in range(STEP)]
+        if not carry:
+            return total + functools.reduce(jnp.add, map(jax.lax.population_count, both))
+        for k, digit in enumerate(_digits(both)):
+            total += jax.lax.population_count(digit) << k
+        return total
 
     zeros = jnp.zeros((a.shape[1], b.shape[1]), jnp.uint32)
     return jax.lax.fori_loop(0, a.shape[0] // STEP, add, zeros).astype(jnp.int32)
+
+
+def _digits(words: list[jax.Array]) -> list[jax.Array]:
+    """Of each bit, in how many words it is set: the binary digits, lowest first.
+
+    By carry-save adders (Muła, Kurz & Lemire, "Faster Population Counts Using AVX2
+    Instructions", The Computer Journal 2018, arXiv 1611.07612).
+    """
+    digits = []
+    while words:
+        carries = []
+        while len(words) > 1:
+            x, y, *words = words
+            if not words:
+                words, carry = [x ^ y], x & y
+            else:
+                z, *words = words
+                words, carry = [*words, x ^ y ^ z], (x & y) | ((x ^ y) & z)
+            carries.append(carry)
+        digits.append(words[0])
+        words = carries
+    return digits
+
+
+@functools.cache
+def _counts_in_hardware() -> bool:
+    """Whether vectors of words have a popcount instruction; x86 before AVX-512 has not."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return True
+    return "avx2" not in flags or "avx512_vpopcntdq" in flags
 
 
 def by_product(a: jax.Array, b: jax.Array) -> jax.Array:

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from jaxmem.bits import TRIALS, count_both, words_of
+from jaxmem.bits import TRIALS, words_of
 from jaxmem.devices import AXIS, make_mesh
 from jaxmem.errors import InputError
 from jaxmem.estimators import Counts, rate_difference
@@ -26,6 +26,7 @@ from jaxmem.tiles import (
     ROWS,
     Columns,
     Peaks,
+    best_of_columns,
     compile_search,
     count_group,
     make_columns,
@@ -274,11 +275,6 @@ def _put_rows(of_rows: Best, rows: slice, best, n_in, hits, trials: int, e: int)
     of_rows.put(rows, column, np.where(real, rate_difference(counts), np.nan))
 
 
-@functools.cache
-def _block_counter():
-    return jax.jit(count_both)
-
-
 def _put_columns(
     of_columns: Best, included, n: int, chunk: int, peaks, columns: Columns, hits
 ) -> None:
@@ -314,21 +310,22 @@ def _put_columns(
                 held = np.asarray(words_of(part))
             a = held[:, first - made * chunk :][:, : min(ROWS, n - first)]
             a = np.pad(a, ((0, 0), (0, ROWS - a.shape[1])))
-            n_in = np.bitwise_count(a).sum(axis=0, dtype=np.int64)[:, None]
+            n_in = np.bitwise_count(a).sum(axis=0, dtype=np.int32)
             for who in np.split(some, range(COLUMNS, some.size, COLUMNS)):
-                b = np.pad(words[:, who], ((0, 0), (0, COLUMNS - who.size)))
-                hits_in = np.asarray(_block_counter()(a, b))[:, : who.size]
-                counts = _counts(hits_in.astype(np.int64), n_in, hits[who], trials)
-                _merge(of_columns, who, first, rate_difference(counts))
+                fill = 0, COLUMNS - who.size
+                b, right = np.pad(words[:, who], ((0, 0), fill)), np.pad(hits[who], fill)
+                best = best_of_columns(a, b, n_in, right, trials, top)
+                row, hits_in = (np.asarray(x)[: who.size] for x in best)
+                inside, right = n_in[row].astype(np.int64), hits[who, None]
+                counts = _counts(hits_in.astype(np.int64), inside, right, trials)
+                _merge(of_columns, who, first + row, rate_difference(counts))
             bar.update()
 
 
-def _merge(best: Best, who: np.ndarray, first: int, value: np.ndarray) -> None:
-    """Put a block's influences [ROWS, who] among the highest so far of the columns."""
-    top = best.index.shape[1]
-    value = np.concatenate([best.infl[who], value.T], axis=1)
-    row = np.broadcast_to(first + np.arange(ROWS), (who.size, ROWS))
+def _merge(best: Best, who: np.ndarray, row: np.ndarray, value: np.ndarray) -> None:
+    """Put influences [who, K] of rows [who, K] among the highest so far of the columns."""
+    value = np.concatenate([best.infl[who], value], axis=1)
     row = np.concatenate([best.index[who], row], axis=1)
     value = np.where(np.isnan(value), -np.inf, value)
-    order = np.argsort(-value, axis=1, kind="stable")[:, :top]
+    order = np.argsort(-value, axis=1, kind="stable")[:, : best.index.shape[1]]
     best.put(who, np.take_along_axis(row, order, 1), np.take_along_axis(value, order, 1))

@@ -107,8 +107,7 @@ def compile_search(
 
         def tile(args):
             words, hits, column_scale = args
-            numerator = count_both(a, words) * trials - n_in[:, None] * hits[None, :]
-            infl = numerator.astype(jnp.float32) * scale[:, None] + shift[:, None]
+            _, infl = _influences(a, words, n_in, hits, scale, shift, trials)
             if by == "z":
                 infl *= column_scale[None, :]
             groups = functools.reduce(jnp.maximum, jnp.split(infl, GROUP, axis=1))
@@ -133,6 +132,27 @@ def compile_search(
         ),
         donate_argnums=3,
     )
+
+
+@functools.partial(jax.jit, static_argnames=("trials", "top"))
+def best_of_columns(
+    a: jax.Array, words: jax.Array, n_in: jax.Array, hits: jax.Array, trials: int, top: int
+) -> tuple[jax.Array, jax.Array]:
+    """(row, hits_in) int32 [C, top or ROWS] of each column's highest of a block of rows.
+
+    Words of the rows [W, ROWS] and columns [W, C], n_in [ROWS], hits [C].
+    """
+    scale, shift = _scale(n_in, trials, "infl")
+    hits_in, infl = _influences(a, words, n_in, hits, scale, shift, trials)
+    _, row = jax.lax.top_k(infl.T, min(top, ROWS))
+    return row, jnp.take_along_axis(hits_in.T, row, axis=1)
+
+
+def _influences(a, words, n_in, hits, scale, shift, trials: int):
+    """hits_in int32 and infl (or its row's share in z) float32, [rows, columns] both."""
+    hits_in = count_both(a, words)
+    numerator = hits_in * trials - n_in[:, None] * hits[None, :]
+    return hits_in, numerator.astype(jnp.float32) * scale[:, None] + shift[:, None]
 
 
 def _scale(n_in: jax.Array, trials: int, by: str) -> tuple[jax.Array, jax.Array]:

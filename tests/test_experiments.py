@@ -91,7 +91,8 @@ def test_marginal_utility(run, tmp_path, digits):
 
 def test_influence(run, folders):
     found, tables = run("influence", repetitions=True)
-    pairs = jaxmem.open_run(folders[0] / "mlp").pairs()
+    whole = jaxmem.open_run(folders[0] / "mlp")
+    pairs = whole.pairs()
     counted = found["pairs"]["mlp"]
     assert counted["pairs"] == pairs.infl.size == len(tables["mlp_pairs"]["infl"]) > 0
     assert counted["train_examples"] == len(set(tables["mlp_pairs"]["tr_id"]))
@@ -99,7 +100,10 @@ def test_influence(run, folders):
     most = max(np.bincount(pairs.tr_idx))
     assert counted["most_pairs_of_a_train_example"] == most
     # What the removal trained on: neither arm sees what it must not.
-    masks = [jaxmem.open_run(f).included for f in folders[0].glob("mlp-without-*")]
+    removals = [jaxmem.open_run(f) for f in folders[0].glob("mlp-without-*")]
+    for removal in removals:  # and are tested on all
+        np.testing.assert_array_equal(removal.tt_ids, whole.tt_ids)
+    masks = [removal.included for removal in removals]
     (included,) = (
         m
         for m in masks

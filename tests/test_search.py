@@ -1,5 +1,7 @@
 """The streaming search against the whole matrix."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -37,7 +39,14 @@ def pack(values):
 
 
 @pytest.mark.parametrize("trials", [1, 31, 64, 513, 1000])
-@pytest.mark.parametrize("way", [bits.by_popcount, bits.by_product])
+@pytest.mark.parametrize(
+    "way",
+    [
+        functools.partial(bits.by_popcount, carry=False),
+        functools.partial(bits.by_popcount, carry=True),
+        bits.by_product,
+    ],
+)
 def test_counting_both(trials, way):
     a, b = make(trials, 37, 70)
     words = bits.words_of(pack(a)), bits.words_of(pack(b))
