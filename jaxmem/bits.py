@@ -10,19 +10,27 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 # Words that one pass over a tile adds up. LLVM makes vector instructions of 16, not of 8:
 # 0.9 against 0.19 Top/s on two cores (a tile of 512 x 2048).
 STEP = 16
 TRIALS = 32 * STEP  # trials are filled up to a multiple of this with zeros
+EXAMPLES = 256  # and examples of this, so that few shapes are compiled
+
+
+def words_of(bits: jax.Array | np.ndarray) -> np.ndarray:
+    """Bits uint8 [T, K] along 8·K examples to words of trials, uint32 [W, K'].
+
+    W = STEP · ceil(T / TRIALS): bit t of word w is trial 32·w + t; trials beyond T are 0,
+    and so are examples beyond 8·K, up to a multiple K' of EXAMPLES.
+    """
+    fill = -bits.shape[1] % (EXAMPLES // 8)
+    return np.asarray(_words_of(np.pad(bits, ((0, 0), (0, fill)))))
 
 
 @jax.jit
-def words_of(bits: jax.Array) -> jax.Array:
-    """Bits uint8 [T, K] along 8·K examples to words of trials, uint32 [W, 8·K].
-
-    W = STEP · ceil(T / TRIALS): bit t of word w is trial 32·w + t; trials beyond T are 0.
-    """
+def _words_of(bits: jax.Array) -> jax.Array:
     rows = jnp.pad(bits, ((0, -bits.shape[0] % TRIALS), (0, 0)))
     rows = rows.reshape(-1, 32, bits.shape[1])
     shifts = jnp.arange(7, -1, -1, dtype=jnp.uint8)  # the first example is the highest bit

@@ -1,11 +1,11 @@
 """Estimates as files that others read."""
 
-import csv
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pyarrow
+import pyarrow.csv
 import pyarrow.parquet
 
 from jaxmem.estimators import rate_difference
@@ -14,7 +14,7 @@ from jaxmem.progress import progress
 from jaxmem.results import Pairs, Run
 from jaxmem.search import Found
 from jaxmem.soft import soft_memorization
-from jaxmem.statistics import standard_error, z_score
+from jaxmem.statistics import p_value, standard_error
 from jaxmem.valuation import held_out_accuracy, total_influence
 
 Table = Literal["csv", "parquet"]
@@ -63,11 +63,9 @@ def save_scores(run: Run, folder: Path, table: Table = "csv") -> Path:
     with replacing(path) as partial:
         if table == "parquet":
             pyarrow.parquet.write_table(pyarrow.table(columns), partial)
-            return path
-        with open(partial, "w", newline="") as file:
-            lines = csv.writer(file, lineterminator="\n")
-            lines.writerow(columns)
-            lines.writerows(zip(*(c.tolist() for c in columns.values()), strict=True))
+        else:
+            plain = pyarrow.csv.WriteOptions(quoting_style="none")
+            pyarrow.csv.write_csv(pyarrow.table(columns), partial, plain)
     return path
 
 
@@ -146,15 +144,18 @@ def _save_tiles(run: Run, group: Path, rows, columns, bar) -> None:
             bar.update(values[0].size)
 
 
-def save_search(run: Run, found: Found, folder: Path) -> Path:
-    """Write search.npz: what `Run.search` found, with labels and ids."""
+def save_search(run: Run, found: Found, folder: Path, harmful: bool = False) -> Path:
+    """Write search.npz: what `Run.search` found, with labels and ids.
+
+    infl_p: statistics.p_value; harmful: of as low an influence.
+    """
     return _save_npz(
         folder / "search.npz",
         tr_idx=found.rows,
         tt_idx=found.columns,
         infl=rate_difference(found.counts),
         infl_se=standard_error(found.counts),
-        infl_z=z_score(found.counts),
+        infl_p=p_value(found.counts, "less" if harmful else "greater"),
         tr_top_idx=found.of_rows.index,
         tr_top_infl=found.of_rows.infl,
         tt_top_idx=found.of_columns.index,

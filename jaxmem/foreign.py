@@ -93,8 +93,8 @@ def adopt_trials(
     stored too, and count as right above 0 (exact for the label's logit minus the highest
     other; minus their log-sum-exp, an example may be right a little below 0). Labels: int
     [N] and [E]; without them all examples are of one class, so that pairs are not
-    restricted. Ids are the rows' numbers. Raises InputError for shapes that do not fit and
-    for a folder that is not new.
+    restricted. Ids are train-0, … and test-0, …. Raises InputError for shapes that do not
+    fit and for a folder that is not new.
     """
     masks, train, test = (np.asarray(a) for a in (masks, train, test))
     if masks.ndim != 2 or masks.dtype != bool:
@@ -146,8 +146,8 @@ def adopt_trials(
                 partial,
                 tr_labels=labels[0],
                 tt_labels=labels[1],
-                tr_ids=np.arange(n).astype("U16"),
-                tt_ids=np.arange(e).astype("U16"),
+                tr_ids=[f"train-{i}" for i in range(n)],
+                tt_ids=[f"test-{i}" for i in range(e)],
             )
         store = trials_.create_store(workdir, trials, n, e, margins)
         with progress("writing", trials, "trials") as bar:

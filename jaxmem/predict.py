@@ -50,7 +50,7 @@ def _predict(
         "test examples": f"{run.tt_labels.size:,}",
         "test accuracy": f"{accuracy.mean():.2%} ± {accuracy.std():.2%}",
         "high-influence pairs": f"{pairs.infl.size:,}; "
-        f"{(pairs.infl_z >= run.discovery_z()).sum():,} at a false-discovery rate of 5 %",
+        f"{(pairs.infl_p <= run.discovery_p()).sum():,} at a false-discovery rate of 5 %",
         "results": str(path),
     }
     for name, value in rows.items():

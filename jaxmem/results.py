@@ -8,6 +8,7 @@ run.pairs(infl=0.15, mem=0.25)        # who needs whom
 import dataclasses
 import functools
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -16,7 +17,7 @@ import numpy as np
 from scipy.stats import norm
 
 from jaxmem import trials as trials_
-from jaxmem.bits import words_of
+from jaxmem.bits import EXAMPLES, words_of
 from jaxmem.data import Examples
 from jaxmem.errors import InputError
 from jaxmem.estimators import (
@@ -26,7 +27,7 @@ from jaxmem.estimators import (
     rate_difference,
 )
 from jaxmem.search import MEMORY, Found, TooManyPairs, search, search_parts
-from jaxmem.statistics import discoveries, interval, standard_error, z_score
+from jaxmem.statistics import discoveries, interval, p_value, standard_error
 
 TAIL = 100_000  # pairs that may pass by accident the first look for discoveries
 INFLUENCE_ROWS = 1024  # training examples per influence product: bounds its memory
@@ -39,7 +40,7 @@ class Pairs(NamedTuple):
     tt_idx: np.ndarray  # int64 [P], row in test
     infl: np.ndarray  # float64 [P]
     infl_se: np.ndarray  # float64 [P], standard error of infl
-    infl_z: np.ndarray  # float64 [P], statistics.z_score of infl
+    infl_p: np.ndarray  # float64 [P], statistics.p_value of infl
     mem: np.ndarray  # float64 [P], memorization of tr_idx
 
 
@@ -101,10 +102,9 @@ class Run:
 
     @functools.cached_property
     def _words(self) -> tuple[np.ndarray, np.ndarray]:
-        """Words of trials, uint32 [W, N] of `included` and [W, E] of `test_correct`."""
-        words = (np.asarray(words_of(bits)) for bits in self.packed())
-        sizes = self.tr_labels.size, self.tt_labels.size
-        return tuple(w[:, :size] for w, size in zip(words, sizes, strict=True))
+        """Words of trials, uint32 [W, ≥ N] of `included`, [W, ≥ E] of `test_correct`."""
+        included, right = map(words_of, self.packed())
+        return included, right
 
     @property
     def train_accuracy(self) -> np.ndarray:
@@ -185,11 +185,17 @@ class Run:
         Both float64 [len(train_rows), number of test rows], NaN where a training row was
         never in or never out. Raises InputError for a row that is not in the training set.
         """
-        infl, se = self._influence(train_rows, test_rows, rate_difference, standard_error)
+        parts = [
+            (rate_difference(counts), standard_error(counts))
+            for _, counts in self._influence_counts(train_rows, test_rows)
+        ]
+        infl, se = (np.concatenate(part) for part in zip(*parts, strict=True))
         return infl, se
 
-    def _influence(self, train_rows, test_rows, *functions) -> list[np.ndarray]:
-        """Functions of the counts of training rows and test rows."""
+    def _influence_counts(
+        self, train_rows, test_rows
+    ) -> Iterator[tuple[np.ndarray, Counts]]:
+        """INFLUENCE_ROWS training rows at a time, and their counts with the test rows."""
         rows = np.atleast_1d(np.asarray(train_rows, np.int64))
         outside = rows[(rows < 0) | (rows >= self.tr_labels.size)]
         if outside.size:
@@ -197,13 +203,14 @@ class Run:
                 f"training row {outside[0]} is outside 0 … {self.tr_labels.size - 1}"
             )
         included, right = self._words
-        right = right[:, test_rows]
-        parts = []
+        right = right[:, : self.tt_labels.size][:, test_rows]
+        columns = right.shape[1]
+        right = _fill(right)
         for start in range(0, max(rows.size, 1), INFLUENCE_ROWS):
             some = rows[start : start + INFLUENCE_ROWS]
-            counts = influence_counts(included[:, some], right, self.trials.size)
-            parts.append([function(counts) for function in functions])
-        return [np.concatenate(part) for part in zip(*parts, strict=True)]
+            counts = influence_counts(_fill(included[:, some]), right, self.trials.size)
+            counts = (np.asarray(x)[: some.size, :columns] for x in counts)
+            yield some, Counts(*counts)
 
     def pairs(
         self, infl: float = 0.15, mem: float = 0.25, same_class: bool = True
@@ -216,12 +223,12 @@ class Run:
         for of_train, of_test in self._parts(same_class):
             rows = of_train[self.memorization[of_train] >= mem]
             if rows.size and of_test.size:
-                functions = rate_difference, standard_error, z_score
-                for start in range(0, rows.size, INFLUENCE_ROWS):
-                    some = rows[start : start + INFLUENCE_ROWS]
-                    values = self._influence(some, of_test, *functions)
-                    r, c = np.nonzero(values[0] >= infl)
-                    found.append((some[r], of_test[c], *(value[r, c] for value in values)))
+                for some, counts in self._influence_counts(rows, of_test):
+                    value = rate_difference(counts)
+                    r, c = np.nonzero(value >= infl)
+                    high = Counts(*(np.broadcast_to(x, value.shape)[r, c] for x in counts))
+                    measures = value[r, c], standard_error(high), p_value(high)
+                    found.append((some[r], of_test[c], *measures))
         if not found:
             found = [(np.zeros(0, np.int64),) * 2 + (np.zeros(0),) * 3]
         tr, tt, *values = (np.concatenate(part) for part in zip(*found, strict=True))
@@ -242,21 +249,22 @@ class Run:
             0
         ]
 
-    def discovery_z(self, rate: float = 0.05, memory: float = MEMORY) -> float:
-        """The least z of the pairs that are discoveries among all N x E; inf if none is.
+    def discovery_p(self, rate: float = 0.05, memory: float = MEMORY) -> float:
+        """The highest p of pairs that are discoveries among all N x E; -inf if none is.
 
-        At a false-discovery rate (Benjamini & Hochberg 1995) over the one-sided tests of
-        infl > 0 of every pair with an estimate, across classes: whoever looks for the
-        highest influences has looked at all of them. Tests of pairs that share an example
-        depend on each other, and far in the tails of few trials z is only roughly normal.
-        Raises InputError unless 0 < rate < 1. memory: GiB for the search of the tail; where
-        it holds fewer pairs than there may be discoveries, z is that of those it holds.
+        At a false-discovery rate (Benjamini & Hochberg 1995) over the one-sided exact tests
+        of infl > 0 (statistics.p_value) of every pair with an estimate, across classes:
+        whoever looks for the highest influences has looked at all of them. Only p-values
+        of a tail of z are made, which can only make discoveries fewer. Tests of pairs that
+        share an example depend on each other. Raises InputError unless 0 < rate < 1.
+        memory: GiB for the search of the tail; where it holds fewer pairs than there may be
+        discoveries, p is that of those it holds.
         """
         if not 0 < rate < 1:
             raise InputError(f"false-discovery rate {rate} is outside (0, 1)")
         tests = int(np.isfinite(self.memorization).sum()) * self.tt_labels.size
         if not tests:
-            return np.inf
+            return -np.inf
         included, right = self.packed()
         sizes = self.tr_labels.size, self.tt_labels.size
         level, p, fewer = min(rate, TAIL / tests), None, False
@@ -273,13 +281,12 @@ class Run:
                     break  # a wider tail does not fit: those that do are all discoveries
                 level, fewer = level / 64, True
                 continue
-            z = z_score(found.counts)
-            p = norm.sf(z)
+            p = p_value(found.counts)
             if fewer or level == rate or rate * p.size / tests < level:
                 break
             level = min(rate, 4 * rate * p.size / tests)  # more of the tail is needed
         count = discoveries(p, tests, rate)
-        return float(np.sort(z)[-count]) if count else np.inf
+        return float(np.sort(p)[count - 1]) if count else -np.inf
 
     def search(
         self,
@@ -351,3 +358,8 @@ def open_run(workdir: str | Path) -> Run:
         store=store,
         **examples,
     )
+
+
+def _fill(words: np.ndarray) -> np.ndarray:
+    """Words with columns of zeros up to a multiple of EXAMPLES: few shapes to compile."""
+    return np.pad(words, ((0, 0), (0, -words.shape[1] % EXAMPLES)))

@@ -307,7 +307,7 @@ def _put_columns(
             if first // chunk != made:
                 made = first // chunk
                 part = included[:, made * chunk // 8 : (made + 1) * chunk // 8]
-                held = np.asarray(words_of(part))
+                held = words_of(part)
             a = held[:, first - made * chunk :][:, : min(ROWS, n - first)]
             a = np.pad(a, ((0, 0), (0, ROWS - a.shape[1])))
             n_in = np.bitwise_count(a).sum(axis=0, dtype=np.int32)

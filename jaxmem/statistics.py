@@ -1,10 +1,14 @@
 """How sure we are."""
 
+from typing import Literal
+
 import numpy as np
-from scipy.stats import norm
+from scipy.stats import hypergeom, norm
 
 from jaxmem.errors import InputError
 from jaxmem.estimators import Counts
+
+Alternative = Literal["greater", "less"]
 
 
 def standard_error(counts: Counts) -> np.ndarray:
@@ -57,8 +61,9 @@ def z_score(counts: Counts) -> np.ndarray:
     """The score test of equal rates on both sides: float64; NaN where there is no estimate.
 
     z = rate_difference / sqrt(r (1 - r) (1 / n_in + 1 / n_out)) with r the rate of all
-    trials; 0 where all of them agree. Standard normal where the example has no influence,
-    approximately; `scipy.stats.norm.sf(z)` is the chance of as much influence by accident.
+    trials; 0 where all of them agree. Where the example has no influence it is roughly
+    standard normal, but not in the tails: if all 10 wrong answers of 500 trials fall among
+    the 150 without the example, the chance is 9 times the normal one. `p_value` is exact.
     """
     hits_in, n_in, hits_out, n_out = (np.asarray(c, np.float64) for c in counts)
     n = n_in + n_out
@@ -67,6 +72,18 @@ def z_score(counts: Counts) -> np.ndarray:
         spread = np.sqrt(rate * (1 - rate) * n / (n_in * n_out))
         z = (hits_in / n_in - hits_out / n_out) / spread
         return np.where((spread == 0) & (n_in > 0) & (n_out > 0), 0.0, z)
+
+
+def p_value(counts: Counts, alternative: Alternative = "greater") -> np.ndarray:
+    """The chance of as high an influence by accident: float64; NaN without an estimate.
+
+    Fisher's exact test: were it no matter which trials included the example, the right
+    ones among them would be hypergeometric. alternative="less": of as low a one.
+    """
+    hits_in, n_in, hits_out, n_out = (np.asarray(c, np.int64) for c in counts)
+    null = hypergeom(n_in + n_out, hits_in + hits_out, n_in)
+    p = null.sf(hits_in - 1) if alternative == "greater" else null.cdf(hits_in)
+    return np.where((n_in > 0) & (n_out > 0), p, np.nan)
 
 
 def discoveries(p: np.ndarray, tests: int, rate: float = 0.05) -> int:

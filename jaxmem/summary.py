@@ -10,7 +10,7 @@ from jaxmem.search import MEMORY
 def summarize(
     run: Run, pairs: Pairs, mem_threshold: float, memory: float = MEMORY
 ) -> dict[str, float]:
-    """The figures of the table, and of summary.json; memory: GiB, of Run.discovery_z."""
+    """The figures of the table, and of summary.json; memory: GiB, of Run.discovery_p."""
     mem = run.memorization
     duplicates = count_duplicates(run.tr_ids, run.tt_ids)
     return {
@@ -30,7 +30,7 @@ def summarize(
         "train examples in pairs": int(np.unique(pairs.tr_idx).size),
         "test examples in pairs": int(np.unique(pairs.tt_idx).size),
         "pairs that are discoveries": int(
-            (pairs.infl_z >= run.discovery_z(memory=memory)).sum()
+            (pairs.infl_p <= run.discovery_p(memory=memory)).sum()
         ),
         "duplicates in train": duplicates.train,
         "duplicates of train in test": duplicates.train_test,

@@ -41,7 +41,7 @@ class Peaks(NamedTuple):
 def make_columns(test_correct: np.ndarray, e: int) -> Columns:
     """Columns, in NumPy, of bits uint8 [T, ceil(e / 8)]; filled up to whole tiles."""
     trials = len(test_correct)
-    words = np.asarray(words_of(test_correct))[:, :e]
+    words = words_of(test_correct)[:, :e]
     fill = -e % COLUMNS
     words = np.pad(words, ((0, 0), (0, fill)))
     hits = np.bitwise_count(words).sum(axis=0, dtype=np.int32)
@@ -80,7 +80,7 @@ def row_blocks(
     for start in range(0, n, chunk):
         stop = min(start + chunk, n)
         # start is a multiple of 8: bytes can be cut there.
-        words = np.asarray(words_of(included[:, start // 8 : -(-stop // 8)]))
+        words = words_of(included[:, start // 8 : -(-stop // 8)])
         words = words[:, : stop - start]
         words = np.pad(words, ((0, 0), (0, -words.shape[1] % size)))
         for first in range(0, words.shape[1], size):

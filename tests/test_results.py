@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from scipy.stats import false_discovery_control, norm
+from scipy.stats import false_discovery_control, fisher_exact
 from sklearn.metrics import roc_auc_score
 
 import jaxmem
@@ -8,7 +8,6 @@ from jaxmem import InputError, exports, results
 from jaxmem.estimators import rate_difference
 from jaxmem.results import INFLUENCE_ROWS
 from jaxmem.search import TooManyPairs
-from jaxmem.statistics import z_score
 
 
 @pytest.fixture(scope="module")
@@ -187,6 +186,17 @@ def test_search_of_a_run_is_its_influence(tiny, tiny_recipe, tmp_path):
     )
 
 
+def exact_p(run):
+    """statistics.p_value of every pair, by SciPy from a table of each: [N, E]."""
+    p = np.empty((run.tr_labels.size, run.tt_labels.size))
+    for i, j in np.ndindex(p.shape):
+        inside, right = run.included[:, i], run.test_correct[:, j]
+        table = [[(right & inside).sum(), (~right & inside).sum()]]
+        table += [[(right & ~inside).sum(), (~right & ~inside).sum()]]
+        p[i, j] = fisher_exact(table, alternative="greater").pvalue
+    return p
+
+
 def test_discoveries_are_those_of_all_pairs(tiny, tiny_recipe, tmp_path, monkeypatch):
     """As scipy finds them among the whole matrix, whatever tail is looked at first."""
     run = jaxmem.run_trials(tiny, 60, tmp_path, **tiny_recipe)
@@ -194,14 +204,15 @@ def test_discoveries_are_those_of_all_pairs(tiny, tiny_recipe, tmp_path, monkeyp
     correct = rng.random((60, 9)) < 0.6  # and four that depend on one example each
     correct[:, :4] = run.included[:, [3, 8, 20, 40]] ^ (rng.random((60, 4)) < 0.15)
     run = run.with_test(run.trials, tiny.test, correct)
-    (z,) = run._influence(np.arange(61), slice(None), z_score)
-    expected = false_discovery_control(norm.sf(z.ravel())) <= 0.2
-    assert 1 < expected.sum() < z.size / 4
+    p = exact_p(run)
+    expected = false_discovery_control(p.ravel()) <= 0.2
+    assert 1 < expected.sum() < p.size / 4
     for tail in (100_000, 5):
         monkeypatch.setattr(results, "TAIL", tail)
-        np.testing.assert_array_equal(z.ravel() >= run.discovery_z(0.2), expected)
+        found = p.ravel() <= (1 + 1e-9) * run.discovery_p(0.2)
+        np.testing.assert_array_equal(found, expected)
     # Where not all that may be discoveries fit into memory, those that do are found.
-    real, least = results.search, np.sort(z.ravel())[-3]
+    real, most = results.search, np.sort(p.ravel())[2]
 
     def small(*args, **kwargs):
         found = real(*args, **kwargs)
@@ -212,12 +223,12 @@ def test_discoveries_are_those_of_all_pairs(tiny, tiny_recipe, tmp_path, monkeyp
     with monkeypatch.context() as patch:
         patch.setattr(results, "search", small)
         patch.setattr(results, "TAIL", 500)
-        assert least <= run.discovery_z(0.2) < np.inf
-    assert run.discovery_z(1e-9) == np.inf
+        assert 0 < run.discovery_p(0.2) <= (1 + 1e-9) * most
+    assert run.discovery_p(1e-12) == -np.inf
     with pytest.raises(InputError, match="rate 2 is outside"):
-        run.discovery_z(2)
+        run.discovery_p(2)
     pairs = run.pairs(infl=0.1, mem=-1)
     assert pairs.infl.size
-    np.testing.assert_array_equal(pairs.infl_z, z[pairs.tr_idx, pairs.tt_idx])
+    np.testing.assert_allclose(pairs.infl_p, p[pairs.tr_idx, pairs.tt_idx], rtol=1e-9)
     low, high = run.memorization_interval()
     assert (low < run.memorization).all() and (run.memorization < high).all()

@@ -50,7 +50,7 @@ def pack(values):
 def test_counting_both(trials, way):
     a, b = make(trials, 37, 70)
     words = bits.words_of(pack(a)), bits.words_of(pack(b))
-    assert words[0].shape == (16 * -(-trials // 512), 40)
+    assert words[0].shape == (16 * -(-trials // 512), 256)
     np.testing.assert_array_equal(way(*words)[:37, :70], a.astype(int).T @ b.astype(int))
 
 

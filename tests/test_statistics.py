@@ -1,10 +1,13 @@
+from fractions import Fraction
+from math import comb
+
 import numpy as np
 import pytest
 from scipy.stats import binom, false_discovery_control, norm
 
 from jaxmem import InputError
 from jaxmem.estimators import Counts, rate_difference
-from jaxmem.statistics import discoveries, interval, standard_error, z_score
+from jaxmem.statistics import discoveries, interval, p_value, standard_error, z_score
 
 
 def counts(hits_in, n_in, hits_out, n_out):
@@ -86,6 +89,33 @@ def test_z_score_is_the_score_test():
     hits = rng.binomial(1400, 0.7, 20000), rng.binomial(600, 0.7, 20000)
     drawn = z_score(counts(hits[0], np.full(20000, 1400), hits[1], np.full(20000, 600)))
     assert abs(drawn.std() - 1) < 0.02 and abs((drawn > 1.645).mean() - 0.05) < 0.005
+
+
+def test_p_value_is_exact():
+    """Against counting subsets; and one that the normal distribution underestimates."""
+
+    def naive(hits_in, n_in, hits_out, n_out):
+        hits, total = hits_in + hits_out, n_in + n_out
+        ways = [comb(n_in, k) * comb(n_out, hits - k) for k in range(hits + 1)]
+        return [
+            Fraction(sum(w), comb(total, hits))
+            for w in (ways[hits_in:], ways[: hits_in + 1])
+        ]
+
+    cases = [(40, 50, 20, 50), (350, 350, 140, 150), (0, 350, 3, 150), (9, 9, 0, 9)]
+    for case in cases:
+        more, less = naive(*case)
+        np.testing.assert_allclose(p_value(counts(*case)), float(more), rtol=1e-9)
+        np.testing.assert_allclose(p_value(counts(*case), "less"), float(less), rtol=1e-9)
+    rare = counts(350, 350, 140, 150)
+    assert 8 < p_value(rare) / norm.sf(z_score(rare)) < 10
+    assert np.isnan(p_value(counts(0, 0, 3, 5)))
+    # Among subsets that do not matter, no level is reached too often.
+    rng = np.random.default_rng(0)
+    hits = rng.binomial(140, 0.97, 100_000), rng.binomial(60, 0.97, 100_000)
+    drawn = p_value(counts(hits[0], np.full(100_000, 140), hits[1], np.full(100_000, 60)))
+    for level in (0.05, 0.01, 0.001):
+        assert (drawn <= level).mean() < 1.1 * level
 
 
 def test_discoveries_are_scipys():
