@@ -5,7 +5,6 @@ at. A pair above a threshold, or among the k highest of its row or column, lies 
 or a block whose maximum is: only those are counted again, one by one.
 """
 
-import functools
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -28,7 +27,6 @@ from jaxmem.tiles import (
     Peaks,
     best_of_columns,
     compile_search,
-    count_group,
     make_columns,
     row_blocks,
 )
@@ -105,7 +103,7 @@ def search(
     chunk, most_pairs = _allot(memory, n, e, trials, top, mesh.size)
     columns = make_columns(test_correct, e)
     hits = columns.hits.reshape(-1)
-    columns = jax.device_put(columns, NamedSharding(mesh, PartitionSpec()))
+    placed = jax.device_put(columns, NamedSharding(mesh, PartitionSpec()))
     program = compile_search(mesh, trials, top, threshold is not None, by)
     peaks = jax.device_put(
         Peaks(
@@ -128,7 +126,7 @@ def search(
     with progress("searching", n, "training examples") as bar:
         for first, words, n_in in row_blocks(included, n, chunk, mesh):
             best, groups, peaks = program(
-                words, n_in, np.int32(first // ROWS), peaks, columns
+                words, n_in, np.int32(first // ROWS), peaks, placed
             )
             if pending is not None:
                 fetch(*pending)
@@ -205,12 +203,6 @@ def _allot(
     return chunk, int(left / 2 / PAIR_BYTES)
 
 
-@functools.cache
-def _counter():
-    """Counts of rows' words [K, W] and groups [K, W, GROUP]: int32 [K, GROUP]."""
-    return jax.jit(jax.vmap(lambda words, group: count_group(words, group[None])[0]))
-
-
 class _Pairs:
     """Gathers the pairs above a threshold."""
 
@@ -229,12 +221,11 @@ class _Pairs:
         row, group = np.nonzero(reach)
         n_in = np.asarray(n_in).reshape(-1)
         by_row = np.asarray(words).transpose(0, 2, 1).reshape(n_in.size, -1)
-        for some in range(0, len(row), 4096):
-            r, g = row[some : some + 4096], group[some : some + 4096]
-            fill = 1 << max(0, len(r) - 1).bit_length()  # few shapes to compile
-            padded = [np.pad(x, (0, fill - len(r))) for x in (r, g)]
-            hits_in = _counter()(by_row[padded[0]], self._columns.groups[padded[1]])
-            hits_in = np.asarray(hits_in)[: len(r)].reshape(-1).astype(np.int64)
+        for some in range(0, len(row), 1024):
+            r, g = row[some : some + 1024], group[some : some + 1024]
+            # Not on the device, which is at the next step.
+            both = by_row[r, :, None] & self._columns.groups[g]
+            hits_in = np.bitwise_count(both).sum(axis=1, dtype=np.int64).reshape(-1)
             column = (g[:, None] * GROUP + np.arange(GROUP)).reshape(-1)
             r = np.repeat(r, GROUP)
             self._keep(first + r, column, n_in[r].astype(np.int64), hits_in)
@@ -295,9 +286,7 @@ def _put_columns(
     block = blocks[wanted]
     by_block = np.argsort(block, kind="stable")
     numbers, starts = np.unique(block[by_block], return_index=True)
-    words = (
-        np.asarray(columns.groups).transpose(1, 0, 2).reshape(columns.tiles.shape[1], -1)
-    )
+    words = columns.groups.transpose(1, 0, 2).reshape(columns.tiles.shape[1], -1)
     made, held = None, None
     with progress("searching columns", numbers.size, "blocks") as bar:
         for number, some in zip(

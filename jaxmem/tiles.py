@@ -194,16 +194,11 @@ def _best_in_groups(a, n_in, groups, columns: Columns, trials: int, top: int):
 
     def one(args):
         words, inside, group = args
-        hits_in = count_group(words, columns.groups[group])
+        both = columns.groups[group] & words[None, :, None]
+        hits_in = jax.lax.population_count(both).sum(axis=1, dtype=jnp.int32)
         numerator = hits_in * trials - inside * columns.hits[group]
         _, place = jax.lax.top_k(numerator.reshape(-1), k)
         column = group[place // GROUP] * GROUP + place % GROUP
         return column, hits_in.reshape(-1)[place]
 
     return jax.lax.map(one, (a.T, n_in, chosen), batch_size=GROUP)
-
-
-def count_group(words: jax.Array, groups: jax.Array) -> jax.Array:
-    """Trials in both: a row's words [W] and groups [K, W, GROUP] to int32 [K, GROUP]."""
-    both = jax.lax.population_count(groups & words[None, :, None])
-    return both.sum(axis=1, dtype=jnp.int32)
