@@ -28,8 +28,12 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory):
-    """A cache of the tests' own; programs that subprocesses compile are shared in it."""
-    path = tmp_path_factory.mktemp("cache")
+    """A cache of the tests' own; workers and subprocesses share what they compile in it."""
+    path = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        path = path.parent  # of all workers
+    path /= "cache"
+    path.mkdir(exist_ok=True)
     os.environ["JAXMEM_CACHE"] = str(path)
     # Most tests compile the same small programs.
     jax.config.update("jax_compilation_cache_dir", str(path / "xla"))

@@ -27,15 +27,15 @@ FIT = {
     "linear": (0.3, 300),
     "mlp": (0.3, 500),
     "cnn": (0.3, 500),
-    "resnet9": (0.1, 100),
+    "resnet9": (0.1, 50),
     "resnet18": (0.01, 60),
     "resnet50": (0.003, 120),
-    "inception": (0.1, 80),
+    "inception": (0.1, 50),
     "densenet100": (0.1, 80),
 }
 SMALL = ("linear", "mlp", "cnn")
-LARGE = ("resnet18", "resnet50", "densenet100")  # that learn only by -m slow
-LARGEST = ("resnet50", "densenet100")  # that are ensembles only there, too
+# Those that compile for minutes: here they are masked, and the rest is for -m slow.
+LARGE = ("inception", "resnet50", "densenet100")
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +66,15 @@ def prepare(rows, name, batching):
     return job, ensemble, data, start, advance
 
 
-@pytest.mark.parametrize("batching", ["packed", "masked"])
-@pytest.mark.parametrize("name", MODELS)
+CASES = [
+    (name, batching)
+    for name in MODELS
+    for batching in ("packed", "masked")
+    if batching == "masked" or name not in LARGE
+]
+
+
+@pytest.mark.parametrize(("name", "batching"), CASES)
 def test_every_model_in_every_way(rows, name, batching):
     """Alone = sharded and vmapped; no trace of poison; learns 200 rows; compiles once."""
     job, ensemble, data, start, advance = prepare(rows, name, batching)
@@ -80,15 +87,15 @@ def test_every_model_in_every_way(rows, name, batching):
     again = advance(poisoned, start(data), 0, 1)
     jax.tree.map(np.testing.assert_array_equal, alone, again)
 
-    # How batches are made is the same for every model; the largest compile for minutes.
-    if name in SMALL or (batching == "packed" and name not in LARGEST):
+    # How batches are made is the same for every model.
+    if name in SMALL or batching == "packed":
         together(ensemble, alone, again=name in SMALL)
-    if name in SMALL or (batching == "packed" and name not in LARGE):
+    if name in SMALL or (batching == "packed" and name != "resnet18"):
         learns(job, data, name, advance, alone)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", LARGE)
+@pytest.mark.parametrize("name", ["resnet18", *LARGE])
 def test_the_largest_models_together_and_learning(rows, name):
     job, ensemble, data, start, advance = prepare(rows, name, "packed")
     alone = advance(data, start(data), 0, 1)
@@ -117,7 +124,7 @@ def learns(job, data, name, advance, alone):
         assert outcomes.final_loss < 0.8
     else:
         # ResNet50's running statistics still trail its parameters after so few steps.
-        bounds = (0.5, 0.9) if name == "resnet50" else (0.1, 0.98)
+        bounds = (0.5, 0.9) if name == "resnet50" else (0.2, 0.95)
         assert outcomes.final_loss < bounds[0] and outcomes.train_accuracy > bounds[1]
 
 
