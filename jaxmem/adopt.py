@@ -4,18 +4,20 @@
     python -m jaxmem.adopt runs/theirs --aux-arrays=FOLDER     # Feldman & Zhang's runs
 
 masks: bool [trials, training examples]. train, test: bool [trials, examples], right or
-wrong; or floating point, margins. Labels (int .npy) restrict pairs to one class, as the
-paper does.
+wrong; or both floating point, margins. completed: bool [trials], which ones are done; a
+_completed.npy beside the masks is found by itself. Trials without a mask or without any
+right answer never finished, those with NaN diverged: both are left out. Labels (.npy of
+whole numbers or text) restrict pairs to one class, as the paper does.
 """
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 
 from jaxmem import commands
 from jaxmem.errors import InputError
-from jaxmem.foreign import Foreign, adopt_trials, read_aux_arrays
+from jaxmem.files import local_path, read_npy
+from jaxmem.foreign import Foreign, adopt_trials, count_left_out, read_aux_arrays
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -23,17 +25,19 @@ def make_parser() -> argparse.ArgumentParser:
     parser = commands.make_parser("adopt", __doc__)
     add = parser.add_argument
     add("workdir", help="a new folder")
-    add(
-        "--aux-arrays", type=Path, help="a folder with a run's aux_arrays.npz in each below"
-    )
+    add("--aux-arrays", help="a folder with a run's aux_arrays.npz in each below")
     for name, what in (
         ("masks", "who saw what"),
         ("train", "outcomes"),
         ("test", "outcomes"),
     ):
-        add(f"--{name}", type=Path, help=f"an .npy file of {what}")
-    add("--train-labels", type=Path, help="an .npy file")
-    add("--test-labels", type=Path, help="an .npy file")
+        add(f"--{name}", help=f"an .npy file of {what}")
+    add(
+        "--completed",
+        help="an .npy file of who is done (default: _completed.npy beside masks, if any)",
+    )
+    add("--train-labels", help="an .npy file")
+    add("--test-labels", help="an .npy file")
     return parser
 
 
@@ -44,33 +48,44 @@ def main(argv: list[str] | None = None) -> int:
 
 def _adopt(
     workdir: str,
-    aux_arrays: Path | None,
-    masks: Path | None,
-    train: Path | None,
-    test: Path | None,
-    train_labels: Path | None,
-    test_labels: Path | None,
+    aux_arrays: str | None,
+    masks: str | None,
+    train: str | None,
+    test: str | None,
+    completed: str | None,
+    train_labels: str | None,
+    test_labels: str | None,
 ) -> None:
     files = (masks, train, test)
-    if aux_arrays is not None and not any(files):
+    if aux_arrays is not None and not any((*files, completed)):
         foreign = read_aux_arrays(aux_arrays)
+        done = None
     elif aux_arrays is None and all(files):
         foreign = Foreign(*map(_load, files))
+        done = _load_completed(masks, completed)
     else:
-        raise InputError("give either --aux-arrays, or --masks, --train and --test")
+        raise InputError(
+            "give either --aux-arrays, or --masks, --train and --test (and --completed)"
+        )
     labels = [None if path is None else _load(path) for path in (train_labels, test_labels)]
-    run = adopt_trials(workdir, *foreign, *labels)
+    run = adopt_trials(workdir, *foreign, *labels, completed=done)
+    missing, diverged = count_left_out(run.store.status())
     print(
         f"{run.trials.size:,} trials of {run.tr_labels.size:,} training and "
-        f"{run.tt_labels.size:,} test examples: python -m jaxmem.estimate {run.workdir}"
+        f"{run.tt_labels.size:,} test examples, {missing:,} never finished, "
+        f"{diverged:,} diverged: python -m jaxmem.estimate {run.workdir}"
     )
 
 
-def _load(path: Path) -> np.ndarray:
-    try:
-        return np.load(path, mmap_mode="r")
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {path}: {error}") from error
+def _load_completed(masks: str, completed: str | None) -> np.ndarray | None:
+    if completed is not None:
+        return _load(completed)
+    beside = local_path(masks).with_name("_completed.npy")
+    return read_npy(beside) if beside.exists() else None
+
+
+def _load(path: str) -> np.ndarray:
+    return read_npy(local_path(path))
 
 
 if __name__ == "__main__":

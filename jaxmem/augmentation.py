@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxmem.batches import Batching
-from jaxmem.keys import Purpose, purpose_key, trial_key
+from jaxmem.keys import Purpose, group_key, trial_key
 
 
 class Views(NamedTuple):
@@ -27,17 +27,17 @@ def draw_views(
 ) -> Views:
     """Views of an epoch of S batches of B examples, shape (S, B).
 
-    packed: keyed by (trial, epoch, place in the epoch). masked: by (epoch, place), since
-    all trials share what is read, and what is made of it.
+    packed: keyed by (trial, epoch, place in the epoch). masked: by (group of trials, epoch,
+    place), since a group shares what is read, and what is made of it.
     """
     if batching == "packed":
         key = trial_key(root, Purpose.AUGMENTATION, trial)
     else:
-        key = purpose_key(root, Purpose.SHARED_AUGMENTATION)
+        key = group_key(root, Purpose.SHARED_AUGMENTATION, trial)
     corner, side = jax.random.split(jax.random.fold_in(key, epoch))
     return Views(
-        jax.random.randint(corner, (*shape, 2), 0, 2 * crop + 1),
-        jax.random.bernoulli(side, 0.5, shape) & mirror,
+        jax.random.randint(corner, (*shape, 2), 0, 2 * crop + 1, jnp.int32),
+        jax.random.bernoulli(side, jnp.float32(0.5), shape) & mirror,
     )
 
 

@@ -1,10 +1,13 @@
 """Two ways to feed a model its subset; one kind of batch: (example index, loss weight).
 
-packed: a trial walks its own shuffled examples; only the padding of the last batch has
-weight 0. No work is wasted.
-masked: all trials share one shuffled walk over all N examples and weigh it with their own
-inclusion mask. One pass of reading feeds every model, at the price of the examples that a
-model ignores. A batch then holds about subset_fraction · batch_size examples of a model.
+packed: a trial walks its own shuffled examples. No work is wasted.
+masked: a group of trials shares one shuffled walk over all N examples, and each weighs it
+with its own inclusion mask. One pass of reading feeds the group, at the price of the
+examples that a model ignores. A batch then holds about subset_fraction · batch_size
+examples of a model.
+
+Either walk is cut into batches whose sizes differ by at most one: a last batch of a few
+examples would take as large a step as any other.
 """
 
 from typing import Literal, NamedTuple
@@ -12,14 +15,15 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxmem.keys import Purpose, purpose_key, trial_key
+from jaxmem.keys import Purpose, group_key, trial_key
+from jaxmem.subsets import Subset
 
 Batching = Literal["packed", "masked"]
 BATCHINGS: tuple[str, ...] = ("packed", "masked")
 
 
 class Batches(NamedTuple):
-    """One epoch of S batches of B examples."""
+    """One epoch of S batches of up to B examples."""
 
     index: jax.Array  # int32 [S, B]
     weight: jax.Array  # float32 [S, B], 0 or 1
@@ -35,25 +39,36 @@ def epoch_batches(
     root: jax.Array,
     trial: jax.Array,
     epoch: jax.Array,
-    subset_m: jax.Array,
+    subset: Subset,
     mask_N: jax.Array,
-    batch_size: int,
+    steps: int,
 ) -> Batches:
-    """The batches of one epoch of one trial.
+    """The batches of one epoch of one trial, `steps` of them.
 
-    Padding repeats the first example of the walk at weight 0: in packed mode that is an
-    included one, so that no excluded example is ever read.
+    Places beyond a batch's end repeat the first example of the walk at weight 0: in packed
+    mode that is an included one, so that no excluded example is ever read.
     """
     if batching == "packed":
         key = jax.random.fold_in(trial_key(root, Purpose.SHUFFLE, trial), epoch)
-        walk = jax.random.permutation(key, subset_m)
-        weight = jnp.ones(walk.shape, jnp.float32)
+        walk = _shuffled(key, subset)
+        length = subset.count
     else:
-        key = jax.random.fold_in(purpose_key(root, Purpose.SHARED_SHUFFLE), epoch)
+        key = jax.random.fold_in(group_key(root, Purpose.SHARED_SHUFFLE, trial), epoch)
         walk = jax.random.permutation(key, jnp.arange(mask_N.size, dtype=jnp.int32))
-        weight = mask_N[walk].astype(jnp.float32)
-    padding = -walk.size % batch_size
-    index = jnp.concatenate([walk, jnp.full(padding, walk[0])])
-    weight = jnp.pad(weight, (0, padding))
-    shape = (-1, batch_size)
-    return Batches(index.reshape(shape), weight.reshape(shape))
+        length = walk.size
+    size, longer = length // steps, length % steps  # the first `longer` have one more
+    step = jnp.arange(steps, dtype=jnp.int32)[:, None]
+    place = jnp.arange(-(-walk.size // steps), dtype=jnp.int32)[None]
+    inside = place < size + (step < longer)
+    index = walk[jnp.where(inside, step * size + jnp.minimum(step, longer) + place, 0)]
+    if batching == "masked":
+        inside &= mask_N[index]
+    return Batches(index, inside.astype(jnp.float32))
+
+
+def _shuffled(key: jax.Array, subset: Subset) -> jax.Array:
+    """The subset in random order, its padding last: int32 [M]."""
+    if isinstance(subset.count, int):  # no padding
+        return jax.random.permutation(key, subset.index)
+    place = jax.random.permutation(key, jnp.arange(subset.index.size, dtype=jnp.int32))
+    return subset.index[place[jnp.argsort(place >= subset.count, stable=True)]]

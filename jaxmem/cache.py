@@ -1,15 +1,28 @@
 """Where decoded data and compiled programs are kept between runs."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import jax
 
+from jaxmem.files import local_path
+
 
 def cache_dir() -> Path:
-    """$JAXMEM_CACHE, or jaxmem in the user's cache folder."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("JAXMEM_CACHE") or Path(home) / "jaxmem")
+    """$JAXMEM_CACHE, or jaxmem in the user's cache folder.
+
+    For a user without a home it is in the folder for temporary files. Raises InputError
+    for a variable that names no folder of this machine.
+    """
+    if chosen := os.environ.get("JAXMEM_CACHE"):
+        return local_path(chosen)
+    if caches := os.environ.get("XDG_CACHE_HOME"):
+        return local_path(caches) / "jaxmem"
+    try:
+        return Path.home() / ".cache" / "jaxmem"
+    except RuntimeError:  # a container's user, unknown to its system
+        return Path(tempfile.gettempdir()) / f"jaxmem-{os.getuid()}"
 
 
 def keep_compiled() -> None:

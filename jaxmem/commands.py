@@ -7,15 +7,21 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from jaxmem.arguments import difference, positive
 from jaxmem.cache import keep_compiled
 from jaxmem.devices import use_all_cores
 from jaxmem.errors import InputError
+from jaxmem.files import reason
+from jaxmem.search import MEMORY
 
 BAD_INPUT, INTERRUPTED = 2, 130  # exit codes, as shells have them
 
 
 def make_parser(name: str, doc: str) -> argparse.ArgumentParser:
     """The parser of `python -m jaxmem.<name>`, whose help is the module's docstring."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # what it cannot show it shall not die of
+            stream.reconfigure(errors="replace")
     return argparse.ArgumentParser(
         prog=f"python -m jaxmem.{name}",
         description=doc,
@@ -24,17 +30,43 @@ def make_parser(name: str, doc: str) -> argparse.ArgumentParser:
     )
 
 
+def add_memory(add: Callable) -> None:
+    """What a search may take."""
+    add(
+        "--memory",
+        type=_memory,
+        default=MEMORY,
+        metavar="GIB",
+        help="GiB for the search for discoveries and of --top, not counting Python and JAX "
+        f"(default: {MEMORY:g})",
+    )
+
+
+def _checked(check: Callable[[str], float]) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            return check(text)
+        except ValueError as error:  # also InputError
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return parse
+
+
+_difference = _checked(lambda text: difference("threshold", float(text)))
+_memory = _checked(lambda text: positive("memory", float(text)))
+
+
 def add_thresholds(add: Callable) -> None:
     """What counts as memorized, and as a pair."""
     add(
         "--mem-threshold",
-        type=float,
+        type=_difference,
         default=0.25,
         help="least memorization of a memorized example (default: 0.25)",
     )
     add(
         "--infl-threshold",
-        type=float,
+        type=_difference,
         default=0.15,
         help="least influence of a high-influence pair (default: 0.15)",
     )
@@ -63,8 +95,10 @@ def writing(folder: Path, more: str = "") -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         yield
-    except OSError as error:
-        raise InputError(f"cannot write to {folder}: {error.strerror}{more}") from error
+    except InputError:
+        raise
+    except (OSError, ValueError) as error:  # TensorStore's are ValueErrors
+        raise InputError(f"cannot write to {folder}: {reason(error)}{more}") from error
 
 
 def exit_with(main: Callable[[], int]) -> None:

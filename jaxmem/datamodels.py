@@ -10,6 +10,7 @@ import numpy as np
 from scipy.stats import spearmanr
 from sklearn.linear_model import lasso_path
 
+from jaxmem.arguments import rows_of
 from jaxmem.errors import InputError
 from jaxmem.progress import progress
 from jaxmem.results import Run
@@ -33,13 +34,14 @@ def fit_datamodels(run: Run, test_rows, strengths: int = 30) -> Datamodels:
     15 % give the LDS, the rank correlation of predicted and true margins on subsets that
     the fit has not seen (Park et al., "TRAK", ICML 2023, arXiv 2303.14186). Trials of a run
     are exchangeable, so its order will do. Fewer trials than training examples leave many
-    weights at 0. Memory: [N, N] float64 twice. Raises InputError without margins, for rows
-    outside the test set, and for fewer than 20 trials.
+    weights at 0. Unlike the papers' code: margins are the label's logit minus the
+    log-sum-exp of the others (theirs: minus the highest other), there is no refit on fitted
+    and choosing trials together, and the LDS is against single trainings, not means of
+    several on a subset, which puts its ceiling below 1. Memory: [N, N] float64 twice.
+    Raises InputError without margins, for rows outside the test set, and for fewer than 20
+    trials.
     """
-    rows = np.atleast_1d(np.asarray(test_rows, np.int64))
-    outside = rows[(rows < 0) | (rows >= run.tt_labels.size)]
-    if outside.size:
-        raise InputError(f"test row {outside[0]} is outside 0 … {run.tt_labels.size - 1}")
+    rows = rows_of("test", test_rows, run.tt_labels.size)
     trials = run.trials.size
     if trials < LEAST_TRIALS:
         raise InputError(

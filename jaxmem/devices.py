@@ -1,10 +1,13 @@
 """This machine's devices: how many, which, and the one mesh that all programs run on."""
 
 import os
+from typing import Any
 
 import jax
-from jax.sharding import AxisType, Mesh
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+PyTree = Any
 AXIS = "trials"  # of the mesh: each device has trials (or tiles) of its own
 
 
@@ -34,12 +37,39 @@ def hardware() -> str:
     return f"{len(devices)} x {devices[0].device_kind}, jax {jax.__version__}"
 
 
-def make_mesh() -> Mesh:
-    """All local devices."""
-    devices = jax.local_devices()
+def make_mesh(most: int | None = None) -> Mesh:
+    """All local devices, or the first `most` of them."""
+    devices = jax.local_devices()[:most]
     return jax.make_mesh((len(devices),), (AXIS,), (AxisType.Auto,), devices=devices)
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether a device had no room for a program or its results."""
-    return "RESOURCE_EXHAUSTED" in str(error)
+    """Whether a device had no room for a program or its results.
+
+    GPUs and TPUs say so by a code; a CPU by one, or in the words of its allocator.
+    """
+    words = "RESOURCE_EXHAUSTED", "out of memory", "bad_alloc", "failed to allocate"
+    return isinstance(error, MemoryError) or any(
+        word.lower() in str(error).lower() for word in words
+    )
+
+
+def everywhere(values: PyTree, mesh: Mesh) -> PyTree:
+    """Arrays on every device of a mesh; in host memory, one copy serves all CPU devices.
+
+    JAX lends its CPU devices a NumPy array that begins at a multiple of 64 bytes.
+    """
+    return jax.device_put(
+        jax.tree.map(_aligned, values), NamedSharding(mesh, PartitionSpec())
+    )
+
+
+def _aligned(values):
+    """A NumPy array at a multiple of 64 bytes, copied where it is not; others as is."""
+    if not isinstance(values, np.ndarray) or values.ctypes.data % 64 == 0:
+        return values
+    room = np.empty(values.nbytes + 64, np.uint8)
+    start = -room.ctypes.data % 64
+    copy = room[start : start + values.nbytes].view(values.dtype).reshape(values.shape)
+    copy[...] = values
+    return copy

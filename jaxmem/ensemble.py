@@ -7,6 +7,7 @@ would be typed as replicated and their gradients summed over devices.
 """
 
 import functools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
@@ -20,8 +21,9 @@ from jaxmem import subsets, training
 from jaxmem.augmentation import draw_views
 from jaxmem.batches import Batching, epoch_batches, steps_per_epoch
 from jaxmem.data import Dataset
-from jaxmem.devices import AXIS, make_mesh
+from jaxmem.devices import AXIS, everywhere, make_mesh
 from jaxmem.errors import InputError
+from jaxmem.inputs import Scaling, measure
 from jaxmem.keys import Purpose, trial_key
 from jaxmem.models import Model
 from jaxmem.models.contract import PyTree
@@ -35,11 +37,13 @@ class Job(NamedTuple):
     model: Model
     recipe: Recipe
     batching: Batching
-    subset_size: int  # m
+    subset_size: int  # m; of bernoulli sampling, about that
     steps: int  # per epoch
     sampling: subsets.Sampling = "uniform"
+    fraction: float = math.nan  # the chance to be included, of bernoulli sampling
     margins: bool = False  # whether outcomes have them
     probabilities: bool = False  # and these
+    first_steps: int | None = None  # of each epoch, to time them; None: all
 
 
 class Arrays(NamedTuple):
@@ -80,7 +84,7 @@ def make_job(
 ) -> Job:
     """The job of training on subsets of n examples.
 
-    Raises InputError if a batch is larger than the subset.
+    Raises InputError if a batch is larger than the subset, or the warm-up the training.
     """
     if recipe.batch_size > subset_size:
         raise InputError(
@@ -88,6 +92,11 @@ def make_job(
             f"examples; give --batch-size={subset_size} or less"
         )
     steps = steps_per_epoch(batching, n, subset_size, recipe.batch_size)
+    if recipe.warmup_steps(steps) >= recipe.epochs * steps:
+        raise InputError(
+            f"warmup {recipe.warmup:g} is all of the {recipe.epochs * steps} steps of "
+            f"{recipe.epochs} epochs; give a shorter --warmup, or more --epochs"
+        )
     return Job(model, recipe, batching, subset_size, steps)
 
 
@@ -95,6 +104,14 @@ def init_trial(job: Job, data: Arrays, root: jax.Array, trial: jax.Array) -> Tra
     """The initial state of ONE trial."""
     key = trial_key(root, Purpose.INIT, trial)
     return training.init(job.model, _optimizer(job), key, data.train_images)
+
+
+def scale_trial(job: Job, data: Arrays, root: jax.Array, trial: jax.Array) -> Scaling:
+    """The scaling of the inputs that ONE trial sees."""
+    subset, _ = _subset(job, data, root, trial)
+    if isinstance(subset.count, int):  # else it is sorted: sums go by what is in it alone
+        subset = subset._replace(index=jnp.sort(subset.index))
+    return measure(data.train_images, subset)
 
 
 def advance_trial(
@@ -111,16 +128,14 @@ def advance_trial(
     recipe = job.recipe
 
     def batches_of(epoch):
-        batches = epoch_batches(
-            job.batching, root, trial, epoch, subset, mask, recipe.batch_size
-        )
+        batches = epoch_batches(job.batching, root, trial, epoch, subset, mask, job.steps)
         views = None
         if recipe.crop or recipe.mirror:
             shape = batches.index.shape
             views = draw_views(
                 job.batching, root, trial, epoch, shape, recipe.crop, recipe.mirror
             )
-        return jax.tree.map(lambda a: a[: job.steps], (batches, views))
+        return jax.tree.map(lambda a: a[: job.first_steps], (batches, views))
 
     return training.fit(
         job.model,
@@ -139,21 +154,23 @@ def evaluate_trial(
     job: Job, data: Arrays, root: jax.Array, trial: jax.Array, state: TrainState
 ) -> Outcomes:
     """What ONE trained trial says of all examples."""
-    _, mask = _subset(job, data, root, trial)
+    subset, mask = _subset(job, data, root, trial)
+    count = jnp.maximum(subset.count, 1)
     train = training.predict(
         job.model, state, data.train_images, data.train_labels, job.probabilities
     )
     test = training.predict(job.model, state, data.test_images, data.test_labels)
-    loss = jnp.sum(train.loss, where=mask) / job.subset_size
+    loss = jnp.sum(train.loss, where=mask) / count
     held_out = None
     if job.probabilities:
-        (excluded,) = jnp.nonzero(~mask, size=mask.size - job.subset_size)
-        held_out = train.probability[excluded].astype(jnp.float16)
+        held_out = _held_out(train.probability, mask, most_held_out(job, mask.size))
+    fitted = jnp.sum(train.correct & mask, dtype=jnp.int32)
     return Outcomes(
         included=jnp.packbits(mask),
         train_correct=jnp.packbits(train.correct),
         test_correct=jnp.packbits(test.correct),
-        train_accuracy=jnp.sum(train.correct & mask) / job.subset_size,
+        # NaN for a trial that saw nothing
+        train_accuracy=fitted.astype(jnp.float32) / subset.count,
         test_accuracy=jnp.mean(test.correct, dtype=jnp.float32),
         final_loss=loss,
         diverged=~(train.finite & test.finite & jnp.isfinite(loss)),
@@ -163,22 +180,45 @@ def evaluate_trial(
     )
 
 
+def most_held_out(job: Job, n: int) -> int:
+    """How many of n examples' probabilities a trial stores, at most."""
+    if job.sampling == "bernoulli":
+        return subsets.most_drawn(n, 1 - job.fraction)
+    return n - job.subset_size
+
+
+def _held_out(probability: jax.Array, mask: jax.Array, most: int) -> jax.Array:
+    """Probabilities [N, K] of the excluded, in the order of rows: float16 [most, K].
+
+    NaN beyond their number.
+    """
+    (excluded,) = jnp.nonzero(~mask, size=most, fill_value=mask.size)
+    held_out = probability.at[excluded].get(mode="fill", fill_value=jnp.nan)
+    return held_out.astype(jnp.float16)
+
+
 def _float16(values: jax.Array) -> jax.Array:
     """To float16, whose largest number stands for all larger ones."""
     most = float(jnp.finfo(jnp.float16).max)
     return jnp.clip(values, -most, most).astype(jnp.float16)
 
 
-def _subset(job: Job, data: Arrays, root: jax.Array, trial: jax.Array):
-    """What ONE trial sees: the examples int32 [m], and a mask bool [N]."""
+def _subset(
+    job: Job, data: Arrays, root: jax.Array, trial: jax.Array
+) -> tuple[subsets.Subset, jax.Array]:
+    """What ONE trial sees, and the same as a mask, bool [N]."""
     n, m = data.train_labels.size, job.subset_size
+    if job.sampling == "bernoulli":
+        subset = subsets.draw_bernoulli(root, trial, n, job.fraction)
+        mask = subsets.inclusion_mask(subset.index, n)
+        return subset, mask & (subset.count > 0)
     if data.masks is not None:
-        subset = subsets.given_subset(data.masks, trial, n, m)
+        index = subsets.given_subset(data.masks, trial, n, m)
     elif job.sampling == "balanced":
-        subset = subsets.draw_balanced(root, trial, n, m)
+        index = subsets.draw_balanced(root, trial, n, m)
     else:
-        subset = subsets.draw_subset(root, trial, n, m)
-    return subset, subsets.inclusion_mask(subset, n)
+        index = subsets.draw_subset(root, trial, n, m)
+    return subsets.Subset(index, m), subsets.inclusion_mask(index, n)
 
 
 def _optimizer(job: Job) -> optax.GradientTransformation:
@@ -212,20 +252,35 @@ def over_trials(job: Job, mesh: Mesh, width: int) -> Programs:
         return jax.shard_map(
             local,
             mesh=mesh,
-            in_specs=(everywhere, everywhere, many, many, *bounds_specs),
+            in_specs=(shared, shared, many, many, *bounds_specs),
             out_specs=many,
             # Devices share nothing and no gradient crosses shard_map; custom rules (the
             # convolution's) cannot follow its types of what varies over devices.
             check_vma=False,
         )
 
-    def init(data, root, trials):
+    many, shared = PartitionSpec(AXIS), PartitionSpec()
+    spread = NamedSharding(mesh, many)
+
+    @functools.partial(jax.jit, out_shardings=spread)
+    def init_all(data, root, trials):
         return jax.vmap(functools.partial(init_trial, job, data, root))(trials)
 
-    many, everywhere = PartitionSpec(AXIS), PartitionSpec()
+    def scale(job, data, root, trial, _):
+        return scale_trial(job, data, root, trial)
+
+    scale_all = jax.jit(lift(scale))
+
+    def init(data, root, trials):
+        states = init_all(data, root, trials)
+        if not job.recipe.standardize:
+            return states
+        # One after another: together they would hold their images together.
+        return states._replace(scaling=scale_all(data, root, trials, trials))
+
     return Programs(
-        jax.jit(init, out_shardings=NamedSharding(mesh, many)),
-        jax.jit(lift(advance_trial, everywhere, everywhere), donate_argnums=3),
+        init,
+        jax.jit(lift(advance_trial, shared, shared), donate_argnums=3),
         jax.jit(lift(evaluate_trial)),
     )
 
@@ -257,8 +312,7 @@ def make_ensemble(
     """
     mesh = make_mesh()
     arrays = Arrays(*data.train[:2], *data.test[:2], masks)
-    everywhere = NamedSharding(mesh, PartitionSpec())
-    return Ensemble(job, mesh, *jax.device_put((arrays, root), everywhere))
+    return Ensemble(job, mesh, *everywhere((arrays, root), mesh))
 
 
 class Block(NamedTuple):

@@ -14,11 +14,11 @@ import time
 from pathlib import Path
 
 from jaxmem import commands, exports
+from jaxmem.arguments import whole
 from jaxmem.errors import InputError
-from jaxmem.files import write_json
+from jaxmem.files import local_path, write_json
 from jaxmem.merging import merge_runs
 from jaxmem.results import open_run
-from jaxmem.search import MEMORY
 from jaxmem.summary import print_table, summarize
 
 
@@ -27,7 +27,11 @@ def make_parser() -> argparse.ArgumentParser:
     parser = commands.make_parser("estimate", __doc__)
     add = parser.add_argument
     add("workdir", nargs="+", help="of a run; several of the same data and recipe merge")
-    add("--output", type=Path, help="a folder (default: the workdir, if it is one)")
+    add(
+        "--output",
+        type=Path,
+        help="a folder (default: the workdir; required with several)",
+    )
     commands.add_thresholds(add)
     add(
         "--scores",
@@ -53,14 +57,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add("--harmful", action="store_true", help="the lowest instead, and pairs <= -infl")
     add("--same-class", action="store_true", help="only pairs of one class")
-    add(
-        "--memory",
-        type=float,
-        default=MEMORY,
-        metavar="GIB",
-        help="that searching may take, for discoveries too, beside Python and JAX "
-        f"themselves (default: {MEMORY:g})",
-    )
+    commands.add_memory(add)
     return parser
 
 
@@ -86,12 +83,11 @@ def _estimate(
     runs = [open_run(folder) for folder in workdir]
     if len(runs) > 1 and output is None:
         raise InputError(f"{len(runs)} workdirs are to be merged: give an --output folder")
-    if top < 0:
-        raise InputError(f"top {top} must be 0 or positive")
+    top = whole("top", top, least=0)
     run = merge_runs(runs)
     if not run.trials.size:
         raise InputError(f"{workdir[0]} has no finished trials yet")
-    folder = output or run.workdir
+    folder = run.workdir if output is None else local_path(output)
     pairs = run.pairs(infl_threshold, mem_threshold)
     summary = summarize(run, pairs, mem_threshold, memory)
     with commands.writing(folder):

@@ -76,7 +76,7 @@ def examples(mem: np.ndarray, data: Dataset) -> Figure:
             else:
                 row = shown[column]
                 _show(axis, data.train.images[row], f"{mem[row]:.2f}")
-        axes[label, 0].set_ylabel(f"class {label}", fontsize=8)
+        axes[label, 0].set_ylabel(_class(data, label), fontsize=8)
     for g, name in enumerate(groups):
         axes[0, LEVELS * g + 1].annotate(
             f"{name} mem",
@@ -119,7 +119,7 @@ def influence(run: Run, data: Dataset, pairs: Pairs) -> Figure:
         infl, _ = run.influence_with_se([row], columns)
         most = np.argsort(-np.nan_to_num(infl[0], nan=-2), kind="stable")[:INFLUENCED]
         _show(line[0], data.train.images[row], f"mem {mem[row]:.2f}")
-        line[0].set_ylabel(f"class {data.train.labels[row]}", fontsize=8)
+        line[0].set_ylabel(_class(data, data.train.labels[row]), fontsize=8)
         for axis in line[1:]:
             axis.axis("off")
         for axis, k in zip(line[1:], most, strict=False):
@@ -134,11 +134,16 @@ def influence(run: Run, data: Dataset, pairs: Pairs) -> Figure:
     return figure
 
 
+def _class(data: Dataset, label: int) -> str:
+    return data.class_names[label] if data.class_names else f"class {label}"
+
+
 def _show(axis, image: np.ndarray, title: str) -> None:
     """Draw an image [H, W, C]: grey for one channel, colour for three or more."""
     grey = image.shape[-1] < 3
     pixels = image[..., 0] if grey else image[..., :3]
     if pixels.dtype != np.uint8:
+        pixels = pixels.astype(np.float32)
         low, high = pixels.min(), pixels.max()
         pixels = (pixels - low) / (high - low if high > low else 1)
     axis.imshow(pixels, cmap="gray_r" if grey else None, interpolation="nearest")

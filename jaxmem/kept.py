@@ -1,6 +1,6 @@
 """Models on disk, through Orbax: those of finished trials, and those still in training.
 
-WORKDIR/models/<first trial>/   final parameters and statistics of a block (--keep-models)
+WORKDIR/models/<number>/        final parameters and statistics of a block (--keep-models)
 WORKDIR/in_flight/<number>/     the block in training: its states after some epochs
 """
 
@@ -16,9 +16,19 @@ import orbax.checkpoint as ocp
 
 from jaxmem.errors import InputError
 from jaxmem.models.contract import PyTree
+from jaxmem.progress import say
 from jaxmem.training import TrainState
 
 SECONDS = 120  # of training that a crash may cost, about
+
+
+def kept_part(states: TrainState) -> PyTree:
+    """What a model is after training: parameters, statistics, the scaling of its inputs."""
+    return {
+        "params": states.params,
+        "model_state": states.model_state,
+        "scaling": states.scaling,
+    }
 
 
 class KeptModels:
@@ -30,13 +40,19 @@ class KeptModels:
     def save(self, trials: list[int], states: TrainState) -> None:
         """Keep parameters and statistics of the first len(trials) models of the states.
 
-        Raises InputError where the disk does not take them.
+        Blocks of these trials alone, kept before a crash, are replaced. Raises InputError
+        where the disk does not take them.
         """
-        model = {"params": states.params, "model_state": states.model_state}
-        _save(self._manager, trials[0], trials, len(trials), model)
+        numbers = self._manager.all_steps()
+        for number in numbers:
+            if set(_about(self._manager, number)["trials"]) <= set(trials):
+                self._manager.delete(number)
+        # A later block has the last word on a trial that is in two.
+        number = max(numbers, default=-1) + 1
+        _save(self._manager, number, trials, len(trials), kept_part(states))
 
     def blocks(self, like: PyTree) -> Iterator[tuple[np.ndarray, PyTree]]:
-        """(trials int [M], {"params", "model_state"} in NumPy with a leading M) of each.
+        """(trials int [M], `kept_part` in NumPy with a leading M) of each.
 
         like: the same tree of ONE model, of arrays or shapes.
         """
@@ -61,14 +77,19 @@ class TrainingOnDisk:
 
     def load(self, trials: np.ndarray, like: TrainState) -> tuple[int, TrainState] | None:
         """(epochs done, states) of these very trials, or None."""
-        number = self._open().latest_step() if self._folder.exists() else None
-        if number is None:
+        try:
+            number = self._open().latest_step() if self._folder.exists() else None
+            if number is None:
+                return None
+            about = _about(self._open(), number)
+            if about["trials"] != trials.tolist():
+                return None
+            one = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), like)
+            return about["epoch"], _load(self._open(), number, one, trials.size)
+        except Exception as error:  # whatever Orbax makes of damaged files
+            say(f"{self._folder} is damaged ({type(error).__name__}): training anew")
+            self.remove()
             return None
-        about = _about(self._open(), number)
-        if about["trials"] != trials.tolist():
-            return None
-        one = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), like)
-        return about["epoch"], _load(self._open(), number, one, trials.size)
 
     def epoch_done(self, trials: np.ndarray, epoch: int, states: TrainState) -> None:
         """Keep the states if the last time is SECONDS ago.

@@ -10,6 +10,11 @@ import jax
 
 from jaxmem.errors import InputError
 
+# Trials t with the same t // GROUP share the order and the views of masked batches. What
+# trials share makes their outcomes depend on each other, and standard errors too small: by
+# about GROUP times as much as a pair does (`experiments/shared_orders.py`).
+GROUP = 16
+
 
 class Purpose(enum.IntEnum):
     """What a key is for. The numbers are part of the results: never reuse or change one."""
@@ -17,9 +22,9 @@ class Purpose(enum.IntEnum):
     SUBSET = 0  # which examples a trial sees
     INIT = 1  # a trial's initial parameters
     SHUFFLE = 2  # a trial's own order of its examples, per epoch (packed batching)
-    SHARED_SHUFFLE = 3  # the order that all trials share, per epoch (masked batching)
+    SHARED_SHUFFLE = 3  # the order that a group of trials shares, per epoch (masked)
     AUGMENTATION = 4  # a trial's own crops and mirror images, per epoch (packed batching)
-    SHARED_AUGMENTATION = 5  # those that all trials share, per epoch (masked batching)
+    SHARED_AUGMENTATION = 5  # those that a group of trials shares, per epoch (masked)
     BALANCED_SUBSET = 6  # the order of each pass of balanced sampling
 
 
@@ -39,3 +44,8 @@ def purpose_key(root: jax.Array, purpose: Purpose) -> jax.Array:
 def trial_key(root: jax.Array, purpose: Purpose, trial: jax.Array) -> jax.Array:
     """The key of one trial (integer scalar) for one purpose."""
     return jax.random.fold_in(purpose_key(root, purpose), trial)
+
+
+def group_key(root: jax.Array, purpose: Purpose, trial: jax.Array) -> jax.Array:
+    """The key that a trial (integer scalar) shares with its group, for one purpose."""
+    return jax.random.fold_in(purpose_key(root, purpose), trial // GROUP)

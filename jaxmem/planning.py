@@ -33,7 +33,7 @@ def make_plan(ensemble: Ensemble, width: int | None = None) -> Plan:
         seconds = min(timer() for _ in range(TURNS))
     devices = ensemble.mesh.size
     longer = ensemble.job.recipe.epochs * ensemble.job.steps
-    longer /= probe.recipe.epochs * probe.steps
+    longer /= probe.recipe.epochs * probe.first_steps
     rounds = round(BLOCK_SECONDS / (seconds * longer * width * devices))
     return Plan(devices, width, max(1, rounds))
 
@@ -42,7 +42,8 @@ def _probe_job(job: Job) -> Job:
     """The same training, cut to about PROBE_STEPS steps."""
     steps = min(job.steps, PROBE_STEPS)
     epochs = min(job.recipe.epochs, PROBE_STEPS // steps)
-    return job._replace(steps=steps, recipe=dataclasses.replace(job.recipe, epochs=epochs))
+    recipe = dataclasses.replace(job.recipe, epochs=epochs)
+    return job._replace(first_steps=steps, recipe=recipe)
 
 
 def _fastest(ensemble: Ensemble, probe: Job) -> tuple[int, float]:
@@ -76,17 +77,20 @@ def _timer(ensemble: Ensemble, probe: Job, width: int) -> Callable[[], float]:
     programs = ensemble.programs(width, probe)
     trials = ensemble.place(np.arange(ensemble.mesh.size * width, dtype=np.int32))
 
-    def train() -> None:
-        states = programs.advance(trials, programs.init(trials), 0, probe.recipe.epochs)
+    def train() -> float:
+        states = jax.block_until_ready(programs.init(trials))
+        start = time.perf_counter()
+        states = programs.advance(trials, states, 0, probe.recipe.epochs)
         jax.block_until_ready(states)
+        return time.perf_counter() - start
 
     train()
 
     def seconds_per_model() -> float:
-        start, calls = time.perf_counter(), 0
-        while calls == 0 or time.perf_counter() - start < PROBE_SECONDS:
-            train()
+        spent, calls = 0.0, 0
+        while spent < PROBE_SECONDS:
+            spent += train()
             calls += 1
-        return (time.perf_counter() - start) / (calls * trials.size)
+        return spent / (calls * trials.size)
 
     return seconds_per_model

@@ -13,6 +13,7 @@ from jaxmem import commands
 from jaxmem.data import load_dataset
 from jaxmem.exports import save_predictions
 from jaxmem.predicting import predict_trials
+from jaxmem.results import open_run
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -23,6 +24,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--dataset", required=True, help="as for jaxmem.run")
     add("--data-dir", help="where TFDS keeps prepared datasets")
     commands.add_thresholds(add)
+    commands.add_memory(add)
     return parser
 
 
@@ -37,20 +39,22 @@ def _predict(
     data_dir: str | None,
     mem_threshold: float,
     infl_threshold: float,
+    memory: float,
 ) -> None:
-    data = load_dataset(dataset, data_dir)
+    # Its classes are the models', also those that have no examples there.
+    data = load_dataset(dataset, data_dir, open_run(workdir).all_class_names)
     run = predict_trials(workdir, data)
     pairs = run.pairs(infl_threshold, mem_threshold)
     path = run.workdir / "predictions" / f"{data.name.replace('/', '-')}.npz"
     with commands.writing(path.parent):
         save_predictions(run, pairs, path)
     accuracy = run.test_accuracy
+    found = int((pairs.infl_p <= run.discovery_p(memory=memory)).sum())
     rows = {
         "trials": f"{run.trials.size:,}",
         "test examples": f"{run.tt_labels.size:,}",
         "test accuracy": f"{accuracy.mean():.2%} ± {accuracy.std():.2%}",
-        "high-influence pairs": f"{pairs.infl.size:,}; "
-        f"{(pairs.infl_p <= run.discovery_p()).sum():,} at a false-discovery rate of 5 %",
+        "high-influence pairs": f"{pairs.infl.size:,}, of which {found:,} are discoveries",
         "results": str(path),
     }
     for name, value in rows.items():

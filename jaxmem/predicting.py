@@ -14,15 +14,18 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxmem import training
+from jaxmem.arguments import whole
 from jaxmem.data import Dataset, make_dataset
-from jaxmem.devices import AXIS, make_mesh, use_all_cores
+from jaxmem.devices import AXIS, everywhere, make_mesh, use_all_cores
 from jaxmem.errors import InputError
-from jaxmem.kept import KeptModels
+from jaxmem.inputs import describe_inputs, measure, to_float
+from jaxmem.kept import KeptModels, kept_part
 from jaxmem.models import Model, Spec, make_model
 from jaxmem.models.contract import PyTree
-from jaxmem.progress import progress
+from jaxmem.progress import progress, say
 from jaxmem.results import Run, open_run
-from jaxmem.training import TrainState, to_float
+from jaxmem.subsets import Subset
+from jaxmem.training import TrainState
 
 FEATURE_ROWS = 500  # images whose features are computed at a time
 
@@ -39,8 +42,14 @@ def predict_trials(workdir: str | Path, data: Dataset) -> Run:
     """The workdir's run, as if data.test had been its test set.
 
     Its trials are those finished ones whose models were kept. Raises InputError if there
-    are none, or if the images have another shape or more classes than the models know.
+    are none, or if the inputs are of another kind or shape, or of more classes, than the
+    models know; says so where they have another range.
     """
+    with jax.enable_x64(False):
+        return _predict_trials(workdir, data)
+
+
+def _predict_trials(workdir: str | Path, data: Dataset) -> Run:
     run, wanted, models, model, like = _open(workdir, data)
     classes = run.config["num_classes"]
     if data.test.labels.max() >= classes:
@@ -48,13 +57,20 @@ def predict_trials(workdir: str | Path, data: Dataset) -> Run:
             f"{data.name} has label {data.test.labels.max()}; the models of {workdir} know "
             f"{classes} classes, 0 … {classes - 1}"
         )
-    program = _predict_models(model, make_mesh(), data.test.images, data.test.labels)
+    if data.class_names and run.class_names and data.class_names != run.class_names:
+        raise InputError(
+            f"{data.name} has the classes {', '.join(data.class_names[:4])}, …, "
+            f"the models of {workdir} {', '.join(run.class_names[:4])}, …; give it "
+            "these by make_dataset(…, class_names=run.class_names)"
+        )
+    images = _like_inputs(data.test.images, run.config["inputs"], data.name)
+    program = _predict_models(model, make_mesh(), images, data.test.labels)
     correct = np.zeros((wanted.size, data.test.labels.size), bool)
     with progress("predicting", wanted.size, "models") as bar:
         for numbers, block in models.blocks(like):
             place = np.searchsorted(wanted, numbers).clip(max=wanted.size - 1)
             known = wanted[place] == numbers  # not one that diverged
-            right = np.asarray(program(block["params"], block["model_state"]))
+            right = np.asarray(program(block))
             correct[place[known]] = right[known]
             bar.update(len(numbers))
     return run.with_test(wanted, data.test, correct)
@@ -62,42 +78,72 @@ def predict_trials(workdir: str | Path, data: Dataset) -> Run:
 
 def _predict_models(
     model: Model, mesh: Mesh, images: jax.Array, labels: jax.Array
-) -> Callable[[PyTree, PyTree], jax.Array]:
-    """f(params, model_state) with a leading M -> bool [M, R], right on images [R, H, W, C].
+) -> Callable[[PyTree], jax.Array]:
+    """f(kept_part with a leading M) -> bool [M, R], right on images [R, H, W, C].
 
     The models are shared out among the mesh's devices.
     """
 
-    def local(images, labels, params, model_state):
-        def one(state):
-            return training.predict(model, TrainState(*state, None), images, labels).correct
+    def local(images, labels, kept):
+        def one(kept):
+            state = TrainState(**kept, opt_state=None)
+            return training.predict(model, state, images, labels).correct
 
-        return jax.lax.map(one, (params, model_state))
+        return jax.lax.map(one, kept)
 
-    many, everywhere = PartitionSpec(AXIS), PartitionSpec()
+    many, shared = PartitionSpec(AXIS), PartitionSpec()
     program = jax.jit(
         jax.shard_map(
             local,
             mesh=mesh,
-            in_specs=(everywhere, everywhere, many, many),
+            in_specs=(shared, shared, many),
             out_specs=many,
             check_vma=False,
         )
     )
-    images, labels = jax.device_put((images, labels), NamedSharding(mesh, everywhere))
+    images, labels = everywhere((images, labels), mesh)
 
-    def call(params, model_state):
-        count = len(jax.tree.leaves(params)[0])
+    def call(kept):
+        count = len(jax.tree.leaves(kept)[0])
         fill = -count % mesh.size
 
         def filled(a):
             return np.concatenate([a, np.repeat(a[-1:], fill, axis=0)])
 
-        states = jax.tree.map(filled, (params, model_state))
-        states = jax.device_put(states, NamedSharding(mesh, many))
-        return program(images, labels, *states)[:count]
+        kept = jax.device_put(jax.tree.map(filled, kept), NamedSharding(mesh, many))
+        return program(images, labels, kept)[:count]
 
     return call
+
+
+def _like_inputs(images: np.ndarray, trained: dict, name: str) -> np.ndarray:
+    """Images of the kind that the models were trained on; says where their range differs.
+
+    Raises InputError, with the line that mends it, for another kind.
+    """
+    kind, low, high = trained["kind"], trained["low"], trained["high"]
+    mine = describe_inputs(images)
+    ours = f"{name} has inputs of kind {mine['kind']} in {mine['low']:g} … {mine['high']:g}"
+    theirs = f"the models were trained on {kind} in {low:g} … {high:g}"
+    integral = np.dtype(kind).kind != "f"
+    scale = f"{high:g} / {mine['high']:g}"
+    if integral != (images.dtype.kind != "f"):
+        line = f"x_test.astype('float32') * ({scale})"
+        if integral:
+            line = f"numpy.rint(x_test * ({scale})).astype({kind!r})"
+        raise InputError(
+            f"{ours}, but {theirs}; if that is another scale alone, give {line}"
+        )
+    if integral and not np.array_equal(images.astype(kind), images):
+        line = f"numpy.rint(x_test * ({scale})).astype({kind!r})"
+        raise InputError(
+            f"{ours}, but {theirs}; if that is another scale alone, give {line}"
+        )
+    span = high - low
+    beyond = max(low - mine["low"], mine["high"] - high) > span / 4
+    if beyond or mine["high"] - mine["low"] < span / 2:
+        say(f"warning: {ours}, but {theirs}; predictions on another scale mean nothing")
+    return images.astype(kind, copy=False)
 
 
 def extract_features(workdir: str | Path, data: Dataset, trial: int = 0) -> Dataset:
@@ -106,6 +152,11 @@ def extract_features(workdir: str | Path, data: Dataset, trial: int = 0) -> Data
     The result's images are float32 [R, 1, D, 1], its ids those of the features. Raises
     InputError if the trial's model was not kept, knows no features, or takes other images.
     """
+    with jax.enable_x64(False):
+        return _extract_features(workdir, data, whole("trial", trial))
+
+
+def _extract_features(workdir: str | Path, data: Dataset, trial: int) -> Dataset:
     run, wanted, models, model, like = _open(workdir, data)
     if trial not in wanted:
         raise InputError(f"{workdir} kept no model of trial {trial}")
@@ -119,9 +170,11 @@ def extract_features(workdir: str | Path, data: Dataset, trial: int = 0) -> Data
 
     @jax.jit
     def features(images):
-        return model.features(one["params"], one["model_state"], to_float(images))
+        inputs = to_float(images, one["scaling"])
+        return model.features(one["params"], one["model_state"], inputs)
 
     def of(images):
+        images = _like_inputs(images, run.config["inputs"], data.name)
         starts = range(0, len(images), FEATURE_ROWS)
         return np.concatenate([features(images[s : s + FEATURE_ROWS]) for s in starts])
 
@@ -154,5 +207,11 @@ def _open(workdir: str | Path, data: Dataset) -> _Kept:
     model = make_model(run.config["model"], spec)
     image = jax.ShapeDtypeStruct(shape, jnp.float32)
     params, state = jax.eval_shape(model.init, jax.random.key(0), image)
-    like = {"params": params, "model_state": state}
+    scaling = None
+    if run.config["standardize"]:
+        index = jax.ShapeDtypeStruct((1,), jnp.int32)
+        scaling = jax.eval_shape(
+            lambda image, index: measure(image[None], Subset(index, 1)), image, index
+        )
+    like = kept_part(TrainState(params, state, None, scaling))
     return _Kept(run, wanted, models, model, like)

@@ -26,3 +26,8 @@ def progress(what: str, total: int | None, unit: str, done: int = 0) -> tqdm:
         dynamic_ncols=True,
         leave=False,
     )
+
+
+def say(text: str) -> None:
+    """A line on standard error, above the bar if there is one."""
+    tqdm.write(f"jaxmem: {text}", file=sys.stderr)

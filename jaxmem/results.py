@@ -7,7 +7,6 @@ run.pairs(infl=0.15, mem=0.25)        # who needs whom
 
 import dataclasses
 import functools
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -17,6 +16,7 @@ import numpy as np
 from scipy.stats import norm
 
 from jaxmem import trials as trials_
+from jaxmem.arguments import difference, rows_of, whole
 from jaxmem.bits import EXAMPLES, words_of
 from jaxmem.data import Examples
 from jaxmem.errors import InputError
@@ -26,6 +26,7 @@ from jaxmem.estimators import (
     memorization_counts,
     rate_difference,
 )
+from jaxmem.files import local_path
 from jaxmem.search import MEMORY, Found, TooManyPairs, search, search_parts
 from jaxmem.statistics import discoveries, interval, p_value, standard_error
 
@@ -51,12 +52,31 @@ class Reader(Protocol):
         """The rows of an array of `trials.ARRAYS`, of the trials int [M]."""
 
 
+class _OtherTest(NamedTuple):
+    """A reader whose trials were asked about another test set."""
+
+    store: Reader
+    trials: np.ndarray  # int64 [K], sorted
+    correct: np.ndarray  # bool [K, E]
+
+    def read(self, name: str, trials: np.ndarray) -> np.ndarray:
+        if name not in ("test_correct", "test_accuracy", "test_margin"):
+            return self.store.read(name, trials)
+        rows = self.correct[np.searchsorted(self.trials, trials)]
+        if name == "test_correct":
+            return np.packbits(rows, axis=1)
+        if name == "test_accuracy":
+            return rows.mean(axis=1, dtype=np.float32)
+        raise InputError("predictions on another test set have no margins")
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Run:
     """A workdir's finished trials, as they were when it was opened.
 
-    Trials that diverged are counted in `diverged` and left out of everything else. T, N, E:
-    finished trials, training and test examples. Bits and scores are read when asked for.
+    Trials that diverged are counted in `diverged`, those whose files are damaged are named
+    in `damage`; both are left out of everything else. T, N, E: finished trials, training
+    and test examples. Bits and scores are read when asked for.
     """
 
     workdir: Path
@@ -68,20 +88,26 @@ class Run:
     tr_ids: np.ndarray  # str [N]
     tt_ids: np.ndarray  # str [E]
     store: Reader
-    _other_test: np.ndarray | None = None  # bool [T, E] of `with_test`
+    class_names: tuple[str, ...] = ()  # of the classes 0, 1, …; () where they are numbers
+    damage: trials_.Damage = trials_.Damage(np.zeros(0, np.int64), [])  # noqa: RUF009
 
     def with_test(self, trials: np.ndarray, test: Examples, correct: np.ndarray) -> "Run":
-        """The same trials (some of them, int [T']) on another test set of E' examples.
+        """The same trials (some of them, int [T'], sorted) on another test set.
 
-        correct: bool [T', E'], which of its examples each trial gets right.
+        correct: bool [T', E'], which of its E' examples each trial gets right.
         """
         return dataclasses.replace(
             self,
             trials=trials,
             tt_labels=test.labels,
             tt_ids=test.ids,
-            _other_test=correct,
+            store=_OtherTest(self.store, trials, correct),
         )
+
+    @property
+    def all_class_names(self) -> tuple[str, ...]:
+        """The names of all classes; their numbers where they have none."""
+        return self.class_names or tuple(map(str, range(self.config["num_classes"])))
 
     @functools.cached_property
     def included(self) -> np.ndarray:
@@ -96,8 +122,6 @@ class Run:
     @functools.cached_property
     def test_correct(self) -> np.ndarray:
         """Which test examples each trial gets right: bool [T, E]."""
-        if self._other_test is not None:
-            return self._other_test
         return self._bits("test_correct", self.tt_labels.size)
 
     @functools.cached_property
@@ -114,8 +138,6 @@ class Run:
     @property
     def test_accuracy(self) -> np.ndarray:
         """Test accuracy of each trial: float32 [T]."""
-        if self._other_test is not None:
-            return self._other_test.mean(axis=1, dtype=np.float32)
         return self.store.read("test_accuracy", self.trials)
 
     @property
@@ -135,8 +157,6 @@ class Run:
     @functools.cached_property
     def test_margin(self) -> np.ndarray:
         """Margins of the test examples: float16 [T, E]; raises InputError as above."""
-        if self._other_test is not None:
-            raise InputError("predictions on another test set have no margins")
         return self._margins("test_margin")
 
     def _margins(self, name: str) -> np.ndarray:
@@ -183,7 +203,7 @@ class Run:
         """infl of training rows on test rows (all by default), and its standard error.
 
         Both float64 [len(train_rows), number of test rows], NaN where a training row was
-        never in or never out. Raises InputError for a row that is not in the training set.
+        never in or never out. Raises InputError for a row that is in neither set.
         """
         parts = [
             (rate_difference(counts), standard_error(counts))
@@ -196,14 +216,10 @@ class Run:
         self, train_rows, test_rows
     ) -> Iterator[tuple[np.ndarray, Counts]]:
         """INFLUENCE_ROWS training rows at a time, and their counts with the test rows."""
-        rows = np.atleast_1d(np.asarray(train_rows, np.int64))
-        outside = rows[(rows < 0) | (rows >= self.tr_labels.size)]
-        if outside.size:
-            raise InputError(
-                f"training row {outside[0]} is outside 0 … {self.tr_labels.size - 1}"
-            )
+        rows = rows_of("training", train_rows, self.tr_labels.size)
+        test_rows = rows_of("test", test_rows, self.tt_labels.size)
         included, right = self._words
-        right = right[:, : self.tt_labels.size][:, test_rows]
+        right = right[:, test_rows]
         columns = right.shape[1]
         right = _fill(right)
         for start in range(0, max(rows.size, 1), INFLUENCE_ROWS):
@@ -217,8 +233,10 @@ class Run:
     ) -> Pairs:
         """Pairs with influence >= infl and memorization >= mem, by default of one class.
 
-        The thresholds are the paper's, and so is the restriction.
+        The thresholds are the paper's, and so is the restriction. Raises InputError for
+        thresholds outside [-1, 1].
         """
+        infl, mem = difference("infl threshold", infl), difference("mem threshold", mem)
         found = []
         for of_train, of_test in self._parts(same_class):
             rows = of_train[self.memorization[of_train] >= mem]
@@ -245,9 +263,9 @@ class Run:
 
     def of_class(self, label: int) -> tuple[np.ndarray, np.ndarray]:
         """The training and the test rows of a class: int64 each."""
-        return np.nonzero(self.tr_labels == label)[0], np.nonzero(self.tt_labels == label)[
-            0
-        ]
+        return np.flatnonzero(self.tr_labels == label), np.flatnonzero(
+            self.tt_labels == label
+        )
 
     def discovery_p(self, rate: float = 0.05, memory: float = MEMORY) -> float:
         """The highest p of pairs that are discoveries among all N x E; -inf if none is.
@@ -304,6 +322,8 @@ class Run:
         lowest. The [N, E] matrix never exists; memory: GiB that may be taken. Raises
         InputError where that is too little; see `jaxmem.search`.
         """
+        infl = None if infl is None else difference("infl threshold", infl)
+        top = whole("top", top, least=0)
         included, right = self.packed()
         if harmful:
             right = ~right
@@ -330,8 +350,6 @@ class Run:
         Packed along examples, the first one highest, 0 beyond the last.
         """
         included = self.store.read("included", self.trials)
-        if self._other_test is not None:
-            return included, np.packbits(self._other_test, axis=1)
         return included, self.store.read("test_correct", self.trials)
 
     def _bits(self, name: str, columns: int) -> np.ndarray:
@@ -340,23 +358,33 @@ class Run:
 
 
 def open_run(workdir: str | Path) -> Run:
-    """Open the finished trials of a workdir; raises InputError if it holds no run."""
-    workdir = Path(workdir)
-    try:
-        config = json.loads((workdir / "config.json").read_text())
-        with np.load(workdir / "examples.npz") as file:
-            examples = {key: file[key] for key in file}
-        store = trials_.open_store(workdir)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{workdir} holds no jaxmem run: {error}") from error
+    """Open the finished trials of a workdir.
+
+    Each trial's rows are compared with each other; those of damaged files are left out.
+    Raises InputError if the folder holds no run, or one of another format.
+    """
+    workdir = local_path(workdir)
+    if not (workdir / "config.json").exists():
+        raise InputError(f"{workdir} holds no jaxmem run")
+    config = trials_.read_config(workdir)
+    examples = trials_.read_examples(workdir)
+    store = trials_.open_store(workdir)
+    n, e = examples["tr_labels"].size, examples["tt_labels"].size
+    damage = store.check(n, e, config.get("subset_size"))
     status = store.status()
+    finished = np.flatnonzero(status == trials_.FINISHED)
     return Run(
         workdir=workdir,
         config=config,
-        trials=np.nonzero(status == trials_.FINISHED)[0],
+        trials=np.setdiff1d(finished, damage.trials),
         diverged=int((status == trials_.DIVERGED).sum()),
+        tr_labels=examples["tr_labels"],
+        tt_labels=examples["tt_labels"],
+        tr_ids=examples["tr_ids"],
+        tt_ids=examples["tt_ids"],
         store=store,
-        **examples,
+        class_names=tuple(examples.get("class_names", np.zeros(0, str)).tolist()),
+        damage=damage,
     )
 
 

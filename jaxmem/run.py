@@ -8,19 +8,21 @@ The same command again resumes; a larger --trials tops up.
 
 import argparse
 import dataclasses
-import json
 import time
+from collections.abc import Callable
 
 from jaxmem import commands, exports, figures
 from jaxmem.batches import BATCHINGS
-from jaxmem.data import load_dataset
+from jaxmem.data import class_gaps, load_dataset
 from jaxmem.devices import hardware
 from jaxmem.errors import InputError
 from jaxmem.files import write_json
 from jaxmem.models import MODELS
-from jaxmem.recipes import CHOICES, RECIPES, Recipe
+from jaxmem.progress import say
+from jaxmem.recipes import CHOICES, RECIPES, Recipe, general_recipe
 from jaxmem.results import Run
-from jaxmem.running import run_trials
+from jaxmem.running import read_plans, run_trials
+from jaxmem.stopping import AMONG
 from jaxmem.subsets import SAMPLINGS
 from jaxmem.summary import print_table, summarize
 
@@ -40,7 +42,23 @@ def _recipe_default(field: str) -> str:
         value = getattr(recipe, field)
         return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
-    general = show(Recipe())
+    if field in BY_SIZE:
+        return f"(default: {BY_SIZE[field]}; {_own(field, show, None)})"
+    general = show(general_recipe(10**6))
+    own = _own(field, show, general)
+    return f"(default: {general}{'; ' if own else ''}{own})"
+
+
+# Of the general recipe, what goes by the number m of examples in a subset.
+BY_SIZE = {
+    "epochs": "30, up to 200 for few examples",
+    "batch_size": "128, for fewer than 2000 examples 32",
+    "weight_decay": "1 / m for subsets of m examples",
+}
+
+
+def _own(field: str, show: Callable[[Recipe], str], general: str | None) -> str:
+    """Whose recipe has which value, where it is not the general one."""
     models: dict[tuple[str, str], list[str]] = {}  # of a value on a dataset
     for (dataset, model), recipe in RECIPES.items():
         if show(recipe) != general:
@@ -48,11 +66,10 @@ def _recipe_default(field: str) -> str:
     datasets: dict[tuple[str, str], list[str]] = {}  # of a value for some models
     for (value, dataset), names in models.items():
         datasets.setdefault((value, ", ".join(names)), []).append(dataset)
-    own = [
-        f"; {value} for {names} on {', '.join(where)}"
+    return "; ".join(
+        f"{value} for {names} on {', '.join(where)}"
         for (value, names), where in datasets.items()
-    ]
-    return f"(default: {general}{''.join(own)})"
+    )
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -86,7 +103,8 @@ def make_parser() -> argparse.ArgumentParser:
         choices=SAMPLINGS,
         default="uniform",
         help="uniform: each trial draws its subset alone, as in the paper; balanced: every "
-        "example is excluded in equally many trials (default: uniform)",
+        "example is excluded in equally many trials; bernoulli: a coin an example, as "
+        "Banzhaf values want (default: uniform)",
     )
     add("--seed", type=int, default=0, help="of all randomness (default: 0)")
     add(
@@ -98,7 +116,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--batching",
         choices=BATCHINGS,
         default="packed",
-        help="packed: each model walks its own subset; masked: all models share each "
+        help="packed: each model walks its own subset; masked: groups of models share each "
         "batch and ignore what they exclude (default: packed)",
     )
     add(
@@ -118,7 +136,14 @@ def make_parser() -> argparse.ArgumentParser:
         "--se-quantile",
         type=float,
         default=0.5,
-        help="share of the training examples whose standard error must be (default: 0.5)",
+        help="share of the examples whose standard error must be at or below --until-se "
+        "(default: 0.5)",
+    )
+    add(
+        "--se-of",
+        choices=AMONG,
+        default="memorized",
+        help="of which examples: those with mem >= 0.25, or all (default: memorized)",
     )
     add(
         "--margins",
@@ -148,18 +173,20 @@ def make_parser() -> argparse.ArgumentParser:
     helps = {
         "epochs": "passes over the subset",
         "batch_size": "examples a step",
-        "optimizer": "SGD with plain or with Nesterov's momentum",
+        "optimizer": "SGD with plain or with Nesterov's momentum, or AdamW",
         "learning_rate": "at its peak",
-        "momentum": "of SGD",
+        "momentum": "of SGD; b1 of AdamW",
         "schedule": "of the learning rate; linear: down to 0",
-        "warmup": "epochs in which the learning rate rises from 0",
-        "weight_decay": "L2 of the kernels in the gradient",
+        "warmup": "epochs in which the learning rate rises",
+        "weight_decay": "of the kernels: L2 in the gradient, of AdamW beside it",
         "label_smoothing": "share of the target spread over all classes",
         "crop": "pixels of zeros around an image before a random crop; 0: none",
         "mirror": "exchange left and right at random",
         "precision": "of products and activations; parameters, statistics and loss are "
         "float32",
         "hidden": "widths of the hidden layers, as in 512,256",
+        "standardize": "give each channel, or feature, mean 0 and variance 1 over what a "
+        "trial sees; else pixels are divided by 255",
     }
     for field in dataclasses.fields(Recipe):
         flag = f"--{field.name.replace('_', '-')}"
@@ -179,6 +206,7 @@ def make_parser() -> argparse.ArgumentParser:
     estimates = parser.add_argument_group("estimates")
     add = estimates.add_argument
     commands.add_thresholds(add)
+    commands.add_memory(add)
     add(
         "--influence-matrix",
         action="store_true",
@@ -198,11 +226,14 @@ def _run(
     data_dir: str | None,
     mem_threshold: float,
     infl_threshold: float,
+    memory: float,
     influence_matrix: bool,
     **arguments,
 ) -> None:
     start = time.perf_counter()
     data = load_dataset(dataset, data_dir)
+    for line in class_gaps(data):
+        say(f"warning: {line}")
     run = run_trials(data, **arguments)
     if not run.trials.size:
         raise InputError(
@@ -215,18 +246,17 @@ def _run(
         if influence_matrix:
             exports.save_class_matrices(run, run.workdir)
         figures.save_all(run, data, pairs, mem_threshold)
-        summary = summarize(run, pairs, mem_threshold)
+        summary = summarize(run, pairs, mem_threshold, memory)
         summary["wall seconds"] = round(time.perf_counter() - start, 1)
         write_json(run.workdir / "summary.json", summary)
     print_table(summary, {"ensemble": _layout(run), "results": str(run.workdir)})
 
 
 def _layout(run: Run) -> str:
-    plans = json.loads((run.workdir / "plan.json").read_text())
-    plan = plans.get(hardware())
+    plan = read_plans(run.workdir).get(hardware())
     if plan is None:
         return "trained elsewhere"
-    return f"width {plan['width']} on each of {hardware()}"
+    return f"width {plan.width} on each of {hardware()}"
 
 
 if __name__ == "__main__":

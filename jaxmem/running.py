@@ -17,20 +17,31 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmem import trials as trials_
+from jaxmem.arguments import number, one_of, whole
 from jaxmem.batches import BATCHINGS, Batching
 from jaxmem.data import Dataset
 from jaxmem.devices import hardware, out_of_memory, use_all_cores
-from jaxmem.ensemble import Ensemble, Plan, make_ensemble, make_job, run_blocks
+from jaxmem.ensemble import (
+    Ensemble,
+    Outcomes,
+    Plan,
+    make_ensemble,
+    make_job,
+    most_held_out,
+    run_blocks,
+)
 from jaxmem.errors import InputError
-from jaxmem.files import replacing, write_json
+from jaxmem.files import local_path, read_json, read_npz, replacing, write_json
+from jaxmem.inputs import describe_inputs
 from jaxmem.kept import KeptModels, TrainingOnDisk
 from jaxmem.keys import root_key
-from jaxmem.models import Spec, count_parameters, make_model
+from jaxmem.learning import learning_warning
+from jaxmem.models import Spec, check_model, make_model
 from jaxmem.planning import make_plan
-from jaxmem.progress import progress
+from jaxmem.progress import progress, say
 from jaxmem.recipes import recipe_for
 from jaxmem.results import Run, open_run
-from jaxmem.stopping import Goal
+from jaxmem.stopping import Among, Goal, make_goal
 from jaxmem.subsets import SAMPLINGS, Sampling, most_balanced, subset_size
 from jaxmem.version import __version__
 
@@ -55,6 +66,7 @@ def run_trials(
     probabilities: bool = False,
     until_se: float | None = None,
     se_quantile: float = 0.5,
+    se_of: Among = "memorized",
     **recipe,
 ) -> Run:
     """Train the trials that the workdir lacks, and open it.
@@ -62,8 +74,9 @@ def run_trials(
     trials: how many; default 4,000, or all of the given masks.
     workdir: default runs/<dataset>-<model>-<hash of the configuration>. A workdir with
       fewer trials of the same configuration is topped up.
-    sampling: how subsets are drawn: "uniform", each alone, or "balanced", so that every
-      example is excluded equally often, to within one.
+    sampling: how subsets are drawn: "uniform", each alone; "balanced", so that every
+      example is excluded equally often, to within one; or "bernoulli", a coin an example,
+      so that sizes vary.
     masks: bool [T, N], which examples each trial shall see, as many in every row: in place
       of random subsets of subset_fraction. Without them a trial's subset depends on the
       seed: `masks=other.included` trains on the subsets of another run, with another seed.
@@ -73,7 +86,8 @@ def run_trials(
     probabilities: also store every class's probability of the examples that a trial does
       not see, float16: 2 bytes times classes times those examples, a trial.
     until_se: stop before `trials` as soon as the standard error of mem has come down to
-      this, at the quantile se_quantile over training examples (0.5: for half of them).
+      this, at the quantile se_quantile (0.5: for half of them) over the examples with
+      mem >= 0.25, or with se_of="all" over all.
     keep_models: keep the final models of the trials trained now, for `jaxmem.predict`.
     recipe: fields of `jaxmem.Recipe` that differ from the (dataset, model)'s own.
 
@@ -81,21 +95,56 @@ def run_trials(
     that cannot be written, is in use, or holds another configuration or other data.
     """
     use_all_cores()  # before anything starts JAX
+    with jax.enable_x64(False):  # which would draw other random numbers
+        return _run_trials(
+            data,
+            trials,
+            workdir,
+            masks,
+            model,
+            number("subset fraction", subset_fraction),
+            one_of("sampling", sampling, SAMPLINGS),
+            whole("seed", seed),
+            one_of("batching", batching, BATCHINGS),
+            None if width is None else whole("width", width, least=1),
+            bool(keep_models),
+            bool(margins),
+            bool(probabilities),
+            None if until_se is None else make_goal(until_se, se_quantile, se_of),
+            recipe,
+        )
+
+
+def _run_trials(
+    data,
+    trials,
+    workdir,
+    masks,
+    model,
+    subset_fraction,
+    sampling,
+    seed,
+    batching,
+    width,
+    keep_models,
+    margins,
+    probabilities,
+    goal,
+    recipe,
+) -> Run:
     n = data.train.labels.size
-    if masks is None:
-        trials = 4000 if trials is None else trials
-        m = subset_size(n, subset_fraction)
-    else:
+    given = masks is not None
+    if given:
         masks, m = _check_masks(masks, n)
-        trials = len(masks) if trials is None else trials
-        if trials > len(masks):
-            raise InputError(
-                f"{trials} trials need as many masks, but {len(masks)} are given"
-            )
         subset_fraction = m / n
-    if sampling not in SAMPLINGS:
-        raise InputError(f"unknown sampling {sampling!r}; known: {', '.join(SAMPLINGS)}")
-    if masks is not None and sampling != "uniform":
+    else:
+        m = subset_size(n, subset_fraction)
+    trials = whole(
+        "trials", (len(masks) if given else 4000) if trials is None else trials, 1
+    )
+    if given and trials > len(masks):
+        raise InputError(f"{trials} trials need as many masks, but {len(masks)} are given")
+    if given and sampling != "uniform":
         raise InputError(f"give either masks or sampling {sampling!r}: masks are subsets")
     if probabilities and m == n:
         raise InputError("masks that include everything leave no held-out probabilities")
@@ -104,23 +153,19 @@ def run_trials(
             f"balanced sampling of {m} from {n} examples ends at {most_balanced(n, m):,} "
             f"trials, {trials:,} are wanted; take another seed for the rest"
         )
-    goal = None if until_se is None else Goal(until_se, se_quantile)
-    if goal is not None:
-        goal.check()
-    if trials < 1:
-        raise InputError(f"trials {trials} must be at least 1")
-    if width is not None and width < 1:
-        raise InputError(f"width {width} must be at least 1, or auto")
-    if batching not in BATCHINGS:
-        raise InputError(f"unknown batching {batching!r}; known: {', '.join(BATCHINGS)}")
-    chosen = recipe_for(data.name, model, **recipe)
+    root = root_key(seed)
+    chosen = recipe_for(data.recipes, model, m, **recipe)
     architecture = make_model(
         model, Spec(data.num_classes, chosen.hidden, jnp.dtype(chosen.precision))
     )
+    # So that another architecture under the same name does not pass for it.
+    parameters = check_model(model, architecture, data.train.images)
     job = make_job(architecture, chosen, batching, n, m)._replace(
-        sampling=sampling, margins=margins, probabilities=probabilities
+        sampling=sampling,
+        fraction=subset_fraction,
+        margins=margins,
+        probabilities=probabilities,
     )
-    root = root_key(seed)
     config = {
         "format": trials_.FORMAT,
         "jaxmem": __version__,
@@ -128,12 +173,13 @@ def run_trials(
         "data": data.fingerprint,
         "num_classes": data.num_classes,
         "image_shape": list(data.train.images.shape[1:]),
+        "inputs": describe_inputs(data.train.images),
         "model": model,
-        # So that another architecture under the same name does not pass for it.
-        "parameters": count_parameters(architecture, data.train.images),
+        "parameters": parameters,
         "subset_fraction": subset_fraction,
+        "subset_size": None if sampling == "bernoulli" else m,
         "sampling": sampling
-        if masks is None
+        if not given
         else f"masks {hashlib.sha256(masks).hexdigest()[:16]}",
         "seed": seed,
         "batching": batching,
@@ -142,11 +188,11 @@ def run_trials(
         **dataclasses.asdict(chosen),
         "hidden": list(chosen.hidden),
     }
-    workdir = Path(workdir or default_workdir(config))
+    workdir = local_path(workdir) if workdir else default_workdir(config)
     with trials_.locked(workdir):
-        held_out = (n - m, data.num_classes) if probabilities else None
+        held_out = (most_held_out(job, n), data.num_classes) if probabilities else None
         store = _prepare(workdir, config, data, trials, held_out)
-        missing = np.nonzero(store.status()[:trials] == trials_.MISSING)[0].tolist()
+        missing = np.flatnonzero(store.status()[:trials] == trials_.MISSING).tolist()
         if missing and not (goal and goal.error(goal.counts(store, n)) <= goal.se):
             ensemble = make_ensemble(job, data, root, masks)
             plan = _plan(workdir, ensemble, width, config)
@@ -178,9 +224,8 @@ def default_workdir(config: dict[str, Any]) -> Path:
     fixed = {k: v for k, v in config.items() if k not in FREE}
     text = json.dumps(fixed, sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-    return Path("runs") / f"{config['dataset']}-{config['model']}-{digest}".replace(
-        "/", "-"
-    )
+    name = f"{config['dataset']}-{config['model']}-{digest}"
+    return Path("runs") / name.replace("/", "-").replace(":", "-")
 
 
 def _prepare(
@@ -190,10 +235,13 @@ def _prepare(
     trials: int,
     held_out: tuple[int, int] | None,
 ) -> trials_.TrialStore:
-    """Make a new workdir's files, or check that an old one's are of this run."""
-    path, examples = workdir / "config.json", workdir / "examples.npz"
+    """Make a new workdir's files, or check that an old one's are of this run.
+
+    Trials that are damaged become missing ones.
+    """
+    path = workdir / "config.json"
     if path.exists():
-        stored = json.loads(path.read_text())
+        stored = trials_.read_config(workdir)
         differ = [
             f"{key} ({stored.get(key)} there, {config.get(key)} here)"
             for key in sorted({*stored, *config} - {*FREE})
@@ -204,22 +252,40 @@ def _prepare(
                 f"{workdir} holds another run: {', '.join(differ)} differ; give another "
                 "--workdir or the same flags"
             )
+    n, e = data.train.labels.size, data.test.labels.size
+    examples = {
+        "tr_labels": data.train.labels,
+        "tt_labels": data.test.labels,
+        "tr_ids": data.train.ids,
+        "tt_ids": data.test.ids,
+        "class_names": np.array(data.class_names, str),
+    }
     try:
         if not path.exists():
             write_json(path, config)  # first: it makes the folder ours
-        if not examples.exists():
-            with replacing(examples) as partial:
-                np.savez(
-                    partial,
-                    tr_labels=data.train.labels,
-                    tt_labels=data.test.labels,
-                    tr_ids=data.train.ids,
-                    tt_ids=data.test.ids,
-                )
+        if not _holds(workdir / "examples.npz", examples):
+            with replacing(workdir / "examples.npz") as partial:
+                np.savez(partial, **examples)
     except OSError as error:
         raise InputError(f"cannot write to {workdir}: {error.strerror}") from error
-    sizes = data.train.labels.size, data.test.labels.size
-    return trials_.create_store(workdir, trials, *sizes, config["margins"], held_out)
+    store = trials_.create_store(workdir, trials, n, e, config["margins"], held_out)
+    damage = store.check(n, e, config["subset_size"], complete=True)
+    if damage.trials.size:
+        say(f"{workdir} is damaged: {damage}; trained again")
+    store.forget(damage.trials)
+    return store
+
+
+def _holds(path: Path, examples: dict[str, np.ndarray]) -> bool:
+    """Whether the file is there, whole, and of these examples."""
+    try:
+        stored = read_npz(path)
+    except InputError:
+        return False
+    return all(
+        name in stored and np.array_equal(stored[name], values)
+        for name, values in examples.items()
+    )
 
 
 # What this process has timed already, so that trainings on many subsets of one dataset
@@ -238,14 +304,24 @@ def _plan(workdir: Path, ensemble: Ensemble, width: int | None, config: dict) ->
     alike["examples"], alike["width"] = ensemble.data.train_labels.size, width
     timed = json.dumps([hardware(), alike])
     path = workdir / "plan.json"
-    plans = json.loads(path.read_text()) if path.exists() else {}
+    plans = read_plans(workdir)
     known = plans.get(hardware())
-    if known and width in (None, known["width"]):
-        return Plan(**known)
+    if known and width in (None, known.width):
+        return known
     plan = _PLANS.get(timed) or make_plan(ensemble, width)
     _PLANS[timed] = plan
-    write_json(path, {**plans, hardware(): plan._asdict()})
+    plans = {**plans, hardware(): plan}
+    write_json(path, {where: plan._asdict() for where, plan in plans.items()})
     return plan
+
+
+def read_plans(workdir: Path) -> dict[str, Plan]:
+    """The plans that a workdir remembers, by hardware; none where they cannot be read."""
+    try:
+        plans = read_json(workdir / "plan.json")
+        return {where: Plan(**plan) for where, plan in plans.items()}
+    except (InputError, AttributeError, TypeError):
+        return {}
 
 
 # How many times as many trials, before their standard errors are looked at again.
@@ -273,6 +349,8 @@ def _train(
                         kept.save(block.trials, block.states)
                     store.append(block.trials, block.outcomes)
                     missing = missing[len(block.trials) :]
+                    if not accuracies:
+                        _tell_learning(block.outcomes, ensemble.data.train_labels)
                     accuracies += block.outcomes.test_accuracy.tolist()
                     bar.update(len(block.trials))
                     rate = len(accuracies) / (time.perf_counter() - start)
@@ -292,8 +370,22 @@ def _train(
                         f"{3600 * rate:,.0f} models/h, test "
                         f"{np.mean(accuracies):.2%}{outlook}"
                     )
-            except jax.errors.JaxRuntimeError as error:
-                if not out_of_memory(error) or plan.width == 1:
+            except (jax.errors.JaxRuntimeError, MemoryError) as error:
+                if not out_of_memory(error):
                     raise
+                if plan.width == 1:
+                    raise InputError(
+                        "not even one model a device fits in memory; give a smaller "
+                        "--batch-size or --model, or on a CPU fewer devices by "
+                        "XLA_FLAGS=--xla_force_host_platform_device_count=1"
+                    ) from error
                 # Evaluation needed more than the training that the width was timed on.
                 plan = plan._replace(width=plan.width // 2)
+
+
+def _tell_learning(outcomes: Outcomes, labels: jax.Array) -> None:
+    """Warn, once there are models, where they did not learn."""
+    fitted = outcomes.train_accuracy[~outcomes.diverged]
+    warning = learning_warning(fitted, np.asarray(labels))
+    if warning:
+        say(f"warning: {warning}")

@@ -10,10 +10,11 @@ from typing import Literal, NamedTuple
 
 import jax
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from jaxmem.arguments import positive
 from jaxmem.bits import TRIALS, words_of
-from jaxmem.devices import AXIS, make_mesh
+from jaxmem.devices import AXIS, everywhere, make_mesh
 from jaxmem.errors import InputError
 from jaxmem.estimators import Counts, rate_difference
 from jaxmem.progress import progress
@@ -33,7 +34,8 @@ from jaxmem.tiles import (
 
 MEMORY = 4.0  # GiB
 MOST_ROWS = 65_536  # training examples whose words are made at a time, at most
-MOST_TRIALS = 46_340  # the product of two counts of trials must fit into int32
+# Products of counts wrap around in int32; their difference, T² / 4 at most, must not.
+MOST_TRIALS = 92_681
 PAIR_BYTES = 160  # of a pair that was found, while all are put in order
 SLACK = 1e-6  # relative, of float32 values: the threshold itself is applied in float64
 By = Literal["infl", "z"]
@@ -87,7 +89,7 @@ def search(
     by="z" has the threshold on `statistics.z_score` instead, and no top. memory: GiB for
     the bits, the results and all that lies between. Rows without an estimate, never in or
     never out, take no part. Thresholds are exact; ranks among influences that differ by
-    less than float32 shows are arbitrary. Raises InputError if T differ or exceed 46,340,
+    less than float32 shows are arbitrary. Raises InputError if T differ or exceed 92,681,
     or if memory is too small for one tile or for the pairs that reach the threshold.
     """
     trials = len(included)
@@ -99,11 +101,10 @@ def search(
         raise InputError(f"{trials} trials are outside 1 … {MOST_TRIALS:,}")
     if top and by != "infl":
         raise InputError("the top are by infl alone")
-    mesh = make_mesh()
-    chunk, most_pairs = _allot(memory, n, e, trials, top, mesh.size)
+    mesh, chunk, most_pairs = _allot(memory, n, e, trials, top)
     columns = make_columns(test_correct, e)
     hits = columns.hits.reshape(-1)
-    placed = jax.device_put(columns, NamedSharding(mesh, PartitionSpec()))
+    placed = everywhere(columns, mesh)
     program = compile_search(mesh, trials, top, threshold is not None, by)
     peaks = jax.device_put(
         Peaks(
@@ -180,27 +181,36 @@ def _pick(bits: np.ndarray, columns: np.ndarray) -> np.ndarray:
     return np.packbits(bits[:, columns // 8] >> shifts & 1, axis=1)
 
 
-def _allot(
-    memory: float, n: int, e: int, trials: int, top: int, devices: int
-) -> tuple[int, int]:
-    """Training examples whose words are made at a time, and pairs that may be found."""
+def _allot(memory: float, n: int, e: int, trials: int, top: int) -> tuple[Mesh, int, int]:
+    """The devices, the training examples whose words are made at a time, and most pairs.
+
+    As many devices as memory allows: each has tiles and peaks of its own.
+    """
+    memory = positive("memory", memory)
     words = -(-trials // TRIALS) * TRIALS // 8  # bytes of an example
     columns = -(-e // COLUMNS) * COLUMNS
-    step = devices * ROWS
-    need = trials * (n + e) / 8  # the bits
-    need += 2 * words * columns * (devices + 1)  # the columns in two orders
-    need += 4 * step * columns // GROUP * 4  # maxima of two steps, also in the tiles' order
-    need += 16 * top * (n + e + 2 * devices * columns)  # results, peaks
     each = 4 * words  # bits, words on the device, in NumPy and cut into blocks
-    left = memory * 2**30 - need
-    if left < 2 * each * step:
-        least = (need + 2 * each * step) / 2**30
-        raise InputError(
-            f"{memory:g} GiB of memory are too small for a tile of {n:,} x {e:,} pairs and "
-            f"{trials:,} trials; {np.ceil(100 * least) / 100:g} are enough"
-        )
-    chunk = min(MOST_ROWS, int(left / 2 / each)) // step * step
-    return chunk, int(left / 2 / PAIR_BYTES)
+    devices = len(jax.local_devices())
+    while True:
+        step = devices * ROWS
+        need = trials * (n + e) / 8  # the bits
+        copies = 1 if jax.default_backend() == "cpu" else devices
+        need += 2 * words * columns * (copies + 1)  # the columns in two orders
+        # maxima of two steps, also in the tiles' order
+        need += 4 * step * columns // GROUP * 4
+        need += 16 * top * (n + e + 2 * devices * columns)  # results, peaks
+        left = memory * 2**30 - need
+        if left >= 2 * each * step:
+            chunk = max(step, min(MOST_ROWS, int(left / 2 / each)) // step * step)
+            return make_mesh(devices), chunk, int(left / 2 / PAIR_BYTES)
+        if devices == 1:
+            break
+        devices //= 2
+    least = (need + 2 * each * step) / 2**30
+    raise InputError(
+        f"{memory:g} GiB of memory are too small for a tile of {n:,} x {e:,} pairs and "
+        f"{trials:,} trials; {np.ceil(100 * least) / 100:g} are enough"
+    )
 
 
 class _Pairs:

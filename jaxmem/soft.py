@@ -11,6 +11,7 @@ from scipy.special import expit
 from scipy.stats import norm
 from sklearn.metrics import roc_curve
 
+from jaxmem.arguments import rows_of, whole
 from jaxmem.errors import InputError
 from jaxmem.results import Run
 
@@ -44,7 +45,7 @@ def soft_memorization(run: Run) -> Soft:
 
 def soft_influence(run: Run, train_rows) -> Soft:
     """The same of test examples, for some training rows: [len(train_rows), E]."""
-    rows = np.atleast_1d(np.asarray(train_rows, np.int64))
+    rows = rows_of("training", train_rows, run.tr_labels.size)
     inside = run.included[:, rows].astype(np.float64)
     chance = expit(run.test_margin.astype(np.float64))
     sums = [inside.T @ x for x in (chance, chance**2)]
@@ -82,7 +83,8 @@ def out_of_sample_probabilities(run: Run) -> np.ndarray:
         some = slice(start, start + TRIALS)
         block = run.store.read("held_out_probability", run.trials[some])
         for included, probability in zip(run.included[some], block, strict=True):
-            sums[~included] += probability
+            excluded = np.flatnonzero(~included)[: len(probability)]
+            sums[excluded] += probability[: excluded.size]
     with np.errstate(invalid="ignore"):
         # Not by n_out: float16 leaves sums a little beside 1.
         return sums / sums.sum(axis=1, keepdims=True)
@@ -97,7 +99,12 @@ def lira_scores(run: Run, target: int) -> np.ndarray:
     not. High where the target's margin looks like that of a member; compare with
     run.included[target]. target: a row of the run's trials. NaN where fewer than two other
     trials are on a side. Raises InputError for a target outside, or without margins.
+
+    Unlike the paper's code: means in place of medians, n - 1 in the variance, one variance
+    an example (theirs is global where shadow models are few), one query an example (theirs
+    has augmented copies), and no offline attack.
     """
+    target = whole("target", target)
     if not 0 <= target < run.trials.size:
         raise InputError(f"target {target} is outside 0 … {run.trials.size - 1}")
     others = np.arange(run.trials.size) != target

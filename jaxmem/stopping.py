@@ -1,16 +1,21 @@
 """When mem is known well enough: `--until-se`."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import numpy as np
 
 from jaxmem import trials as trials_
-from jaxmem.errors import InputError
-from jaxmem.estimators import Counts, memorization_counts
+from jaxmem.arguments import number, one_of, positive
+from jaxmem.estimators import Counts, memorization_counts, rate_difference
 from jaxmem.statistics import standard_error
 
+MEMORIZED = 0.25  # mem of a memorized example, at least: the paper's
 MOST = 2.0**20  # times as many trials: further ahead a goal is out of sight
+
+
+Among = Literal["memorized", "all"]
+AMONG: tuple[str, ...] = ("memorized", "all")
 
 
 class Goal(NamedTuple):
@@ -18,18 +23,11 @@ class Goal(NamedTuple):
 
     se: float
     quantile: float
-
-    def check(self) -> None:
-        """Raises InputError if no run can reach it."""
-        if not (self.se > 0 and 0 <= self.quantile <= 1):
-            raise InputError(
-                f"until se {self.se} must be positive, and se quantile {self.quantile} in "
-                "[0, 1]"
-            )
+    among: Among = "memorized"  # of the examples with mem >= MEMORIZED, or of all
 
     def counts(self, store: trials_.TrialStore, n: int) -> Counts:
         """What finished trials say of the n training examples: [n] each."""
-        done = np.nonzero(store.status() == trials_.FINISHED)[0]
+        done = np.flatnonzero(store.status() == trials_.FINISHED)
         bits = (store.read(name, done) for name in ("included", "train_correct"))
         return jax.tree.map(lambda a: np.asarray(a)[:n], memorization_counts(*bits))
 
@@ -38,6 +36,8 @@ class Goal(NamedTuple):
 
         times: were there so many times as many trials, with the same rates.
         """
+        if self.among == "memorized":
+            counts = _memorized(counts)
         errors = standard_error(Counts(*(times * c for c in counts)))
         errors = np.where(np.isnan(errors), np.inf, errors)
         return float(np.quantile(errors, self.quantile, method="higher"))
@@ -71,3 +71,21 @@ class Goal(NamedTuple):
         needed = done * times
         hours = (needed - done) / rate / 3600
         return f"se {error:.4f}: {self.se:g} needs {needed:,.0f} trials, {hours:.2g} h more"
+
+
+def make_goal(se: float, quantile: float, among: Among) -> Goal:
+    """A goal that a run can reach; raises InputError for another."""
+    quantile = number("se quantile", quantile, 0, 1)
+    return Goal(positive("until se", se), quantile, one_of("se of", among, AMONG))
+
+
+def _memorized(counts: Counts) -> Counts:
+    """The counts of memorized examples, or of one that just is one where none is.
+
+    That one would be right in all trials that saw it, and in 1 - MEMORIZED of the others.
+    """
+    memorized = rate_difference(counts) >= MEMORIZED
+    if memorized.any():
+        return Counts(*(np.asarray(c)[memorized] for c in counts))
+    n_in, n_out = (np.median(np.asarray(n), keepdims=True) for n in (counts[1], counts[3]))
+    return Counts(n_in, n_in, (1 - MEMORIZED) * n_out, n_out)

@@ -4,9 +4,11 @@ uniform: every trial draws its subset alone, as the paper does.
 balanced: one walk through the training set, in a new random order on every pass, is cut
 into pieces that the trials exclude one after another (include, if the subset is the smaller
 part). After any number of trials, every example was excluded equally often, to within one.
+bernoulli: a coin a trial and example, so that sizes vary; what Banzhaf values want.
 """
 
-from typing import Literal
+import math
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +16,15 @@ import jax.numpy as jnp
 from jaxmem.errors import InputError
 from jaxmem.keys import Purpose, purpose_key, trial_key
 
-Sampling = Literal["uniform", "balanced"]
-SAMPLINGS: tuple[str, ...] = ("uniform", "balanced")
+Sampling = Literal["uniform", "balanced", "bernoulli"]
+SAMPLINGS: tuple[str, ...] = ("uniform", "balanced", "bernoulli")
+
+
+class Subset(NamedTuple):
+    """What ONE trial sees."""
+
+    index: jax.Array  # int32 [M]: distinct examples; beyond the count, the first one again
+    count: int | jax.Array  # how many: M, or int32 [] where sizes vary
 
 
 def subset_size(n: int, fraction: float) -> int:
@@ -40,6 +49,25 @@ def draw_subset(root: jax.Array, trial: jax.Array, n: int, m: int) -> jax.Array:
     """The m distinct examples of one trial, in random order: int32 [m]."""
     key = trial_key(root, Purpose.SUBSET, trial)
     return jax.random.permutation(key, jnp.arange(n, dtype=jnp.int32))[:m]
+
+
+def most_drawn(n: int, fraction: float) -> int:
+    """How many of n coins of this chance may come up: ten standard deviations above it.
+
+    A subset of more is cut, and its mask says so.
+    """
+    mean = n * fraction
+    return max(1, min(n, math.ceil(mean + 10 * math.sqrt(mean * (1 - fraction)))))
+
+
+def draw_bernoulli(root: jax.Array, trial: jax.Array, n: int, fraction: float) -> Subset:
+    """The examples of one trial, each drawn with this chance alone."""
+    bits = jax.random.bits(trial_key(root, Purpose.SUBSET, trial), (n,), jnp.uint32)
+    drawn = bits < jnp.uint32(min(round(fraction * 2**32), 2**32 - 1))
+    most = most_drawn(n, fraction)
+    index = jnp.nonzero(drawn, size=most, fill_value=0)[0].astype(jnp.int32)
+    count = jnp.minimum(jnp.sum(drawn, dtype=jnp.int32), most)
+    return Subset(jnp.where(jnp.arange(most) < count, index, index[0]), count)
 
 
 def most_balanced(n: int, m: int) -> int:

@@ -48,8 +48,9 @@ def make_columns(test_correct: np.ndarray, e: int) -> Columns:
     with np.errstate(divide="ignore"):
         scale = 1 / np.sqrt(hits * (1 - hits / trials))
     scale = np.where(np.isfinite(scale), scale, 0).astype(np.float32)
-    # Columns that only fill tiles: always right though never set, lower than any influence.
-    hits[e:], scale[e:] = trials, 1
+    # Columns that only fill tiles: always right though never set, lower than any influence;
+    # with very many trials only as often as fits into int32, which is still out of reach.
+    hits[e:], scale[e:] = min(trials, (2**31 - 1) // trials), 1
     tiles, runs = words.shape[1] // COLUMNS, COLUMNS // GROUP
     groups = words.reshape(len(words), tiles * runs, GROUP).transpose(1, 0, 2)
     by_tile = words.reshape(len(words), tiles, runs, GROUP).transpose(1, 0, 3, 2)

@@ -10,6 +10,7 @@ import optax
 
 from jaxmem.augmentation import Views, augment
 from jaxmem.batches import Batches
+from jaxmem.inputs import Scaling, to_float
 from jaxmem.models.contract import Model, PyTree
 from jaxmem.recipes import Recipe
 
@@ -23,6 +24,7 @@ class TrainState(NamedTuple):
     params: PyTree
     model_state: PyTree
     opt_state: PyTree
+    scaling: Scaling | None = None  # of the inputs, where they are standardised
 
 
 class Predictions(NamedTuple):
@@ -36,41 +38,37 @@ class Predictions(NamedTuple):
 
 
 def make_optimizer(recipe: Recipe, steps: int) -> optax.GradientTransformation:
-    """SGD as the recipe says, for epochs of `steps` steps.
+    """The optimiser that the recipe says, for epochs of `steps` steps.
 
-    Weight decay is L2 in the gradient, of kernels alone: not of biases and scales.
+    Weight decay is of kernels alone, not of biases and scales: L2 in SGD's gradient, beside
+    the gradient in AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101).
     """
-    sgd = optax.sgd(
-        _learning_rate(recipe, steps),
-        recipe.momentum or None,
-        nesterov=recipe.optimizer == "nesterov",
-    )
-    if not recipe.weight_decay:
-        return sgd
 
     def kernels(params):
         return jax.tree.map(lambda a: a.ndim > 1, params)
 
+    rate = _learning_rate(recipe, steps)
+    if recipe.optimizer == "adamw":
+        decay = recipe.weight_decay
+        return optax.adamw(rate, b1=recipe.momentum, weight_decay=decay, mask=kernels)
+    sgd = optax.sgd(rate, recipe.momentum or None, nesterov=recipe.optimizer == "nesterov")
+    if not recipe.weight_decay:
+        return sgd
     return optax.chain(optax.add_decayed_weights(recipe.weight_decay, kernels), sgd)
 
 
 def _learning_rate(recipe: Recipe, steps: int) -> float | optax.Schedule:
-    warmup, total = round(recipe.warmup * steps), recipe.epochs * steps
+    """A warm-up of W steps takes 1, 2, … W parts in W + 1 of the rate, never 0."""
+    warmup, total = recipe.warmup_steps(steps), recipe.epochs * steps
     rate: float | optax.Schedule = recipe.learning_rate
     if recipe.schedule == "linear":
         rate = optax.linear_schedule(rate, 0.0, total - warmup)
     if not warmup:
         return rate
     rest = rate if callable(rate) else optax.constant_schedule(rate)
-    up = optax.linear_schedule(0.0, recipe.learning_rate, warmup)
+    peak = recipe.learning_rate
+    up = optax.linear_schedule(peak / (warmup + 1), peak, warmup)
     return optax.join_schedules([up, rest], [warmup])
-
-
-def to_float(images: jax.Array) -> jax.Array:
-    """uint8 pixels to float32 in [0, 1]; float32 images pass unchanged."""
-    if images.dtype == jnp.uint8:
-        return images.astype(jnp.float32) / 255
-    return images
 
 
 def init(
@@ -79,8 +77,8 @@ def init(
     key: jax.Array,
     images: jax.Array,
 ) -> TrainState:
-    """A fresh model for images like images [N, H, W, C]."""
-    params, model_state = model.init(key, to_float(images[0]))
+    """A fresh model for images like images [N, H, W, C], with no scaling yet."""
+    params, model_state = model.init(key, images[0].astype(jnp.float32))
     return TrainState(params, model_state, optimizer.init(params))
 
 
@@ -93,24 +91,29 @@ def train_step(
     labels_B: jax.Array,
     weights_B: jax.Array,
 ) -> TrainState:
-    """One step on the mean cross-entropy over the examples of weight 1."""
+    """One step on the mean cross-entropy over the examples of weight 1.
+
+    Without any, nothing changes: no momentum, no decay, no step of the schedule.
+    """
     # 0 · NaN is NaN: an excluded example is blanked, not only weighted by 0.
     seen = weights_B > 0
-    images = jnp.where(seen[:, None, None, None], to_float(images_BxHxWxC), jnp.float32(0))
+    images = to_float(images_BxHxWxC, state.scaling)
+    images = jnp.where(seen[:, None, None, None], images, jnp.float32(0))
     labels = jnp.where(seen, labels_B, 0)
 
     def loss_fn(params):
         logits, model_state = model.apply(params, state.model_state, images, weights_B)
-        targets = jax.nn.one_hot(labels, logits.shape[-1])
+        targets = jax.nn.one_hot(labels, logits.shape[-1], dtype=jnp.float32)
         targets = optax.smooth_labels(targets, label_smoothing)
         losses = optax.softmax_cross_entropy(logits, targets)
         total = jnp.sum(weights_B * losses)
-        # A masked batch may hold none of a model's examples.
         return total / jnp.maximum(jnp.sum(weights_B), 1), model_state
 
     grads, model_state = jax.grad(loss_fn, has_aux=True)(state.params)
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-    return TrainState(optax.apply_updates(state.params, updates), model_state, opt_state)
+    params = optax.apply_updates(state.params, updates)
+    new = TrainState(params, model_state, opt_state, state.scaling)
+    return jax.tree.map(lambda a, b: jnp.where(jnp.any(seen), a, b), new, state)
 
 
 def fit(
@@ -164,7 +167,8 @@ def predict(
     def one(start):
         batch = jax.lax.dynamic_slice_in_dim(images, start, chunk)
         label = jax.lax.dynamic_slice_in_dim(labels, start, chunk)
-        logits, _ = model.apply(state.params, state.model_state, to_float(batch), None)
+        inputs = to_float(batch, state.scaling)
+        logits, _ = model.apply(state.params, state.model_state, inputs, None)
         loss = optax.softmax_cross_entropy_with_integer_labels(logits, label)
         correct = jnp.argmax(logits, axis=-1) == label
         is_label = jax.nn.one_hot(label, logits.shape[-1], dtype=bool)

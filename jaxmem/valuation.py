@@ -24,6 +24,8 @@ def c_scores(runs: Sequence[Run]) -> np.ndarray:
     fractions; theirs are 0.1, 0.2, …, 0.9. NaN where some run never excluded the example.
     Raises InputError if the runs are of different training sets.
     """
+    if not runs:
+        raise InputError("no runs to average")
     first = runs[0]
     for run in runs:
         same = np.array_equal(run.tr_ids, first.tr_ids)
@@ -51,6 +53,13 @@ class TotalInfluence(NamedTuple):
 
     of_train: np.ndarray  # float64 [N]: a training example's, summed over the test set
     on_test: np.ndarray  # float64 [E]: on a test example, of all with an estimate
+    relative: bool  # to the mean of the other examples: where subsets have one size
+
+
+def fixed_size(run: Run) -> bool:
+    """Whether all subsets are of one size, as of every sampling but bernoulli's coins."""
+    sizes = np.bitwise_count(run.packed()[0]).sum(axis=1, dtype=np.int64)
+    return bool((sizes == sizes[:1]).all())
 
 
 def total_influence(run: Run) -> TotalInfluence:
@@ -60,6 +69,10 @@ def total_influence(run: Run) -> TotalInfluence:
     right test answers with and without the example; a column's is each trial's sum of
     weights 1 / n_in (it saw an example) or -1 / n_out (it did not), where it is right.
     Rows are exact up to one rounding. NaN where an example was never in or never out.
+
+    In subsets of one size an example always stands in the place of another: sums are then
+    `relative` to the mean of the others, and their sign says whether it helps more or less
+    than another would. Sums of their own come from `sampling="bernoulli"`.
     """
     n, e = run.tr_labels.size, run.tt_labels.size
     trials = run.trials.size
@@ -81,16 +94,23 @@ def total_influence(run: Run) -> TotalInfluence:
     on_test = np.zeros(8 * test_correct.shape[1])
     for bits, weight in zip(test_correct, weights, strict=True):
         on_test += weight * np.unpackbits(bits)
-    return TotalInfluence(of_train, on_test[:e])
+    return TotalInfluence(of_train, on_test[:e], fixed_size(run))
 
 
 def banzhaf_values(run: Run) -> np.ndarray:
     """Mean test accuracy of the trials with an example, minus those without: float64 [N].
 
     The maximum-sample-reuse estimate of Wang & Jia, "Data Banzhaf: A Robust Data Valuation
-    Framework for Machine Learning" (AISTATS 2023, arXiv 2205.15466). The Banzhaf value
-    itself is of subsets that include every example with probability 1/2: give a run of
-    subset_fraction 0.5; of others it is the same difference at their fraction. It is also
-    the mean influence over the test set. NaN where an example was never in or never out.
+    Framework for Machine Learning" (AISTATS 2023, arXiv 2205.15466), of subsets that
+    include every example by a coin of its own: `sampling="bernoulli"`. With
+    subset_fraction 0.5 it is the Banzhaf value, with others the same difference at theirs.
+    It is also the mean influence over the test set. NaN where an example was never in or
+    never out. Raises InputError for subsets of one size, where it would be relative to
+    the mean of the others: 0 for all where each example adds as much.
     """
+    if fixed_size(run):
+        raise InputError(
+            f"the subsets of {run.workdir} are all of one size, which give no Banzhaf "
+            'values: train with --sampling=bernoulli (sampling="bernoulli")'
+        )
     return total_influence(run).of_train / run.tt_labels.size

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from jaxmem.inputs import Scaling
+
 # The tree of a kept model of the tiny recipe.
 LIKE = {
     "params": {
@@ -9,6 +11,7 @@ LIKE = {
         for k, (a, b) in enumerate([(16, 5), (5, 3)])
     },
     "model_state": {},
+    "scaling": Scaling(*np.zeros((2, 1, 1, 1), "f")),
 }
 
 SCALARS = ("train_accuracy", "test_accuracy", "final_loss")

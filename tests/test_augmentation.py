@@ -4,7 +4,7 @@ import pytest
 
 import jaxmem
 from jaxmem.augmentation import Views, augment, draw_views
-from jaxmem.keys import root_key
+from jaxmem.keys import GROUP, root_key
 
 
 def draw(batching="packed", trial=0, epoch=0, crop=4, mirror=True, seed=0):
@@ -34,8 +34,9 @@ def test_views_are_uniform_and_keyed():
     assert not draw(mirror=False).mirror.any() and not draw(crop=0).corner.any()
     for change in ({"trial": 1}, {"epoch": 1}, {"seed": 1}):
         assert not np.array_equal(draw(**change).corner, views.corner)
-    # masked: all trials share what is read.
+    # masked: a group of trials shares what is read.
     shared = [draw("masked", trial=trial) for trial in (0, 1)]
+    assert not np.array_equal(draw("masked", trial=GROUP).corner, shared[0].corner)
     jax.tree.map(np.testing.assert_array_equal, *shared)
     assert not np.array_equal(draw("masked", epoch=1).corner, shared[0].corner)
 

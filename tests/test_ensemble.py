@@ -13,7 +13,9 @@ from jaxmem.ensemble import (
     make_ensemble,
     make_job,
     run_blocks,
+    scale_trial,
 )
+from jaxmem.inputs import to_float
 from jaxmem.keys import root_key
 from jaxmem.models import Spec, make_model
 from jaxmem.recipes import Recipe
@@ -33,6 +35,8 @@ def make(data, batching="packed", **recipe):
 def train(job, data, root, trial, epochs):
     """The final state of one trial."""
     state = init_trial(job, data, root, trial)
+    if job.recipe.standardize:
+        state = state._replace(scaling=scale_trial(job, data, root, trial))
     return advance_trial(job, data, root, trial, state, 0, epochs)
 
 
@@ -114,7 +118,7 @@ def test_outcomes_are_those_of_the_trained_model(tiny):
         model = ensemble.job.model
 
         def correct(split, state=state, model=model):
-            images = split.images.astype(np.float32) / 255
+            images = to_float(split.images, state.scaling)
             logits, _ = model.apply(state.params, {}, images, None)
             return np.argmax(logits, axis=1) == split.labels
 

@@ -30,11 +30,11 @@ def test_merged_runs_count_all_their_trials(two):
 
 
 def test_what_cannot_be_merged(two, tiny, tiny_recipe, tmp_path):
-    with pytest.raises(InputError, match="both of seed 0: their trials are the same"):
+    with pytest.raises(InputError, match="both are of seed 0 and hold trial 0"):
         jaxmem.merge_runs([two[0], two[1], two[0]])
     other = {**tiny_recipe, "epochs": 3}
     longer = jaxmem.run_trials(tiny, 4, tmp_path / "longer", seed=2, **other)
-    with pytest.raises(InputError, match=r"cannot be merged: epochs \(2 and 3\) differ"):
+    with pytest.raises(InputError, match=r"they differ in epochs \(2 and 3\)"):
         jaxmem.merge_runs([two[0], longer])
 
 
@@ -78,7 +78,7 @@ def test_bad_input_is_one_line(two, tmp_path, capsys):
     for arguments, said in (
         (folders, "2 workdirs are to be merged: give an --output folder"),
         ([str(tmp_path / "none")], "holds no jaxmem run"),
-        ([folders[0], "--top=-1"], "top -1 must be 0 or positive"),
+        ([folders[0], "--top=-1"], "top -1 must be at least 0"),
         ([folders[0], "--top=1", "--memory=1e-5"], "1e-05 GiB of memory are too small"),
     ):
         assert estimate.main(arguments) == 2

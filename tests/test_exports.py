@@ -28,7 +28,7 @@ def test_scores_as_parquet(run):
         ("mem_low", low),
         ("mem_high", high),
         ("held_out_accuracy", held_out_accuracy(run)),
-        ("total_influence", total_influence(run).of_train),
+        ("relative_influence", total_influence(run).of_train),
         ("soft_mem", soft_memorization(run).value),
         ("soft_mem_se", soft_memorization(run).se),
     ):

@@ -116,8 +116,8 @@ def test_what_cannot_be_searched(monkeypatch):
     included, correct = make(50, 900, 50)
     with pytest.raises(InputError, match="masks of 49 trials and outcomes of 50"):
         find(pack(included[1:]), 900, pack(correct), 50)
-    with pytest.raises(InputError, match=r"0.0003 GiB .* tile of 900 x 50 pairs"):
-        find(pack(included), 900, pack(correct), 50, memory=0.0003)
+    with pytest.raises(InputError, match=r"0.0001 GiB .* tile of 900 x 50 pairs"):
+        find(pack(included), 900, pack(correct), 50, memory=0.0001)
     with pytest.raises(InputError, match=r"threshold -1 than memory holds; take a higher"):
         find(pack(included), 900, pack(correct), 50, threshold=-1.0, memory=0.006)
     monkeypatch.setattr(search, "MOST_TRIALS", 40)

@@ -10,6 +10,7 @@ from scipy.stats import norm
 import jaxmem
 from jaxmem import InputError, training
 from jaxmem.analysis import detection
+from jaxmem.inputs import to_float
 from jaxmem.kept import KeptModels
 from jaxmem.models import Model
 from jaxmem.soft import (
@@ -41,7 +42,7 @@ def test_margin_is_that_of_the_probability():
 
 def forward(params, images):
     """Class probabilities of the tiny MLP, in NumPy: [R, 3]."""
-    hidden = images.reshape(-1, 16) / 255 @ params["Dense_0"]["kernel"]
+    hidden = images.reshape(-1, 16) @ params["Dense_0"]["kernel"]
     hidden = np.maximum(hidden + params["Dense_0"]["bias"], 0)
     return softmax(hidden @ params["Dense_1"]["kernel"] + params["Dense_1"]["bias"], axis=1)
 
@@ -62,7 +63,9 @@ def test_out_of_sample_probabilities(tiny, tiny_recipe, tmp_path):
             for place, number in enumerate(numbers):
                 params = jax.tree.map(lambda a: a[place], block["params"])  # noqa: B023
                 excluded = ~run.included[number]
-                sums[excluded] += forward(params, tiny.train.images)[excluded]
+                scaling = jax.tree.map(lambda a: a[place], block["scaling"])  # noqa: B023
+                images = np.asarray(to_float(tiny.train.images, scaling))
+                sums[excluded] += forward(params, images)[excluded]
                 count[excluded] += 1
         some = count[:, 0] > 0
         found = out_of_sample_probabilities(run if run is runs[0] else merged)

@@ -5,7 +5,13 @@ import numpy as np
 import pytest
 
 from jaxmem import MODELS, run_trials, training
-from jaxmem.ensemble import Arrays, advance_trial, init_trial, make_job
+from jaxmem.ensemble import (
+    Arrays,
+    advance_trial,
+    init_trial,
+    make_job,
+    scale_trial,
+)
 from jaxmem.keys import Purpose, root_key, trial_key
 from jaxmem.models import Spec, from_linen, make_model
 from jaxmem.recipes import RECIPES, Recipe
@@ -15,7 +21,8 @@ SUBSET = 40
 
 
 def make(data, batching="packed", **recipe):
-    recipe = Recipe(**{"epochs": 3, "batch_size": 16, "hidden": (6,), **recipe})
+    recipe = {"epochs": 3, "batch_size": 16, "hidden": (6,), "standardize": False, **recipe}
+    recipe = Recipe(**recipe)
     model = make_model("mlp", Spec(data.num_classes, recipe.hidden))
     job = make_job(model, recipe, batching, data.train.labels.size, SUBSET)
     return job, Arrays(*data.train[:2], *data.test[:2])
@@ -27,6 +34,8 @@ def train(job, arrays, trial=2):
     @jax.jit
     def run(arrays, trial):
         state = init_trial(job, arrays, root, trial)
+        if job.recipe.standardize:
+            state = state._replace(scaling=scale_trial(job, arrays, root, trial))
         return advance_trial(job, arrays, root, trial, state, 0, job.recipe.epochs)
 
     n = arrays.train_labels.size
@@ -36,13 +45,14 @@ def train(job, arrays, trial=2):
 
 @pytest.mark.parametrize("batching", ["packed", "masked"])
 @pytest.mark.parametrize("garbage", [np.nan, 1e30])
-def test_poisoned_excluded_examples_leave_no_trace(tiny, batching, garbage):
+@pytest.mark.parametrize("standardize", [False, True])
+def test_poisoned_excluded_examples_leave_no_trace(tiny, batching, garbage, standardize):
     images = (tiny.train.images / 255).astype(np.float32)
     tiny = tiny._replace(
         train=tiny.train._replace(images=images),
         test=tiny.test._replace(images=images[:9]),
     )
-    job, arrays = make(tiny, batching)
+    job, arrays = make(tiny, batching, standardize=standardize)
     clean, mask = train(job, arrays)
 
     def poisoned(rows):
@@ -89,7 +99,7 @@ def test_own_model_with_state(tiny, tmp_path, monkeypatch):
     assert all(run.trials.size == 8 for run in runs)
 
     # The state is the model's own running mean, of its included examples alone.
-    recipe = Recipe(epochs=1, batch_size=SUBSET)
+    recipe = Recipe(epochs=1, batch_size=SUBSET, standardize=False)
     job = make_job(MODELS["own"](Spec(3)), recipe, "packed", 61, SUBSET)
     state, mask = train(job, Arrays(*tiny.train[:2], *tiny.test[:2]))
     expected = 0.1 * tiny.train.images[mask].reshape(SUBSET, -1).mean(axis=0) / 255
@@ -114,8 +124,7 @@ def by_hand(job, arrays, trial):
     for epoch in range(recipe.epochs):
         key = jax.random.fold_in(trial_key(root, Purpose.SHUFFLE, trial), epoch)
         walk = np.asarray(jax.random.permutation(key, jnp.asarray(subset)))
-        for start in range(0, m, recipe.batch_size):
-            rows = walk[start : start + recipe.batch_size]
+        for rows in np.array_split(walk, job.steps):
             x = arrays.train_images[rows].reshape(rows.size, -1) / 255.0
             w1, b1, w2, b2 = weights
             hidden = np.maximum(x @ w1 + b1, 0)
@@ -129,7 +138,7 @@ def by_hand(job, arrays, trial):
             grads = [x.T @ d1, d1.sum(0), hidden.T @ d2, d2.sum(0)]
             rate, warmup = recipe.learning_rate, round(recipe.warmup * job.steps)
             if step < warmup:
-                rate *= step / warmup
+                rate *= (step + 1) / (warmup + 1)
             elif recipe.schedule == "linear":
                 rate *= 1 - (step - warmup) / (total - warmup)
             for w, v, g in zip(weights, momentum, grads, strict=True):
@@ -161,6 +170,32 @@ def test_training_is_the_textbooks_sgd(tiny, recipe):
     ]
     for mine, reference in zip(ours, by_hand(job, arrays, trial=2), strict=True):
         np.testing.assert_allclose(mine, reference, rtol=1e-4, atol=1e-5)
+
+
+def test_a_step_without_examples_changes_nothing(tiny):
+    """Neither momentum, nor decay, nor the schedule."""
+    job, arrays = make(tiny, schedule="linear", weight_decay=0.1)
+    state, _ = train(job, arrays)
+    optimizer = training.make_optimizer(job.recipe, job.steps)
+    rows = arrays.train_images[:4], arrays.train_labels[:4]
+
+    def step(weights):
+        weights = np.array(weights, np.float32)
+        return training.train_step(job.model, optimizer, 0.0, state, *rows, weights)
+
+    jax.tree.map(np.testing.assert_array_equal, state, step([0, 0, 0, 0]))
+    changed = step([0, 1, 0, 0])
+    kernels = [s.params["Dense_0"]["kernel"] for s in (state, changed)]
+    assert not np.array_equal(*kernels)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "nesterov", "adamw"])
+def test_the_first_step_of_a_warm_up_moves(tiny, optimizer):
+    job, _ = make(tiny, optimizer=optimizer, warmup=1.0)
+    made = training.make_optimizer(job.recipe, job.steps)
+    params = {"kernel": np.ones((2, 2), np.float32)}
+    updates, _ = made.update(params, made.init(params), params)
+    assert np.all(np.asarray(updates["kernel"]) < 0)
 
 
 @pytest.mark.parametrize("rows", [1, 999, 1000, 1001, 2500])

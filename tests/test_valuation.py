@@ -41,8 +41,14 @@ def test_c_scores(runs, tiny, tiny_recipe, tmp_path):
         c_scores([*runs, other])
 
 
-def test_banzhaf_values(runs):
-    run = runs[1]
+def test_banzhaf_values(runs, tiny, tiny_recipe, tmp_path):
+    with pytest.raises(InputError, match="all of one size, which give no Banzhaf values"):
+        banzhaf_values(runs[1])
+    assert total_influence(runs[1]).relative
+    flags = {"sampling": "bernoulli", "subset_fraction": 0.5, **tiny_recipe}
+    run = jaxmem.run_trials(tiny, 60, tmp_path / "coins", **flags)
+    assert np.unique(run.included.sum(axis=1)).size > 5
+    assert not total_influence(run).relative
     accuracy = run.test_correct.mean(axis=1)
     expected = [
         accuracy[run.included[:, i]].mean() - accuracy[~run.included[:, i]].mean()
@@ -52,6 +58,15 @@ def test_banzhaf_values(runs):
     # They are the mean influence on the test set.
     influence = run.influence(np.arange(61)).mean(axis=1)
     np.testing.assert_allclose(banzhaf_values(run), influence, atol=1e-14)
+
+
+def test_banzhaf_values_of_an_additive_game(tmp_path):
+    """U(S) = |S| / 10: each of 10 examples is worth 0.1."""
+    masks = np.random.default_rng(0).random((4000, 10)) < 0.5
+    masks = masks[masks.any(axis=1)]
+    test = np.arange(10)[None] < masks.sum(axis=1)[:, None]
+    run = jaxmem.adopt_trials(tmp_path / "game", masks, masks, test)
+    np.testing.assert_allclose(banzhaf_values(run), 0.1, atol=0.02)
 
 
 def test_total_influence(runs, monkeypatch):

@@ -18,4 +18,5 @@ def load_digits() -> Dataset:
     x_train, x_test, y_train, y_test = train_test_split(
         images, digits.target, test_size=360, stratify=digits.target, random_state=0
     )
-    return make_dataset("digits", x_train, y_train, x_test, y_test)
+    data = make_dataset("digits", x_train, y_train, x_test, y_test)
+    return data._replace(recipes="digits")

@@ -1,35 +1,56 @@
 """A user's own arrays: an .npz file with x_train, y_train, x_test, y_test."""
 
-import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from jaxmem.data.dataset import Dataset, make_dataset
 from jaxmem.errors import InputError
+from jaxmem.files import local_path, read_npz
 
 KEYS = ("x_train", "y_train", "x_test", "y_test")
+# What others call them, in lower case and without "_".
+ALIASES = {
+    "x_train": ("xtrain", "trainx", "trainimages", "traindata", "xtr"),
+    "y_train": ("ytrain", "trainy", "trainlabels", "traintargets", "ytr"),
+    "x_test": ("xtest", "testx", "testimages", "testdata", "xte"),
+    "y_test": ("ytest", "testy", "testlabels", "testtargets", "yte"),
+}
 
 
-def load_npz(path: str | Path) -> Dataset:
-    """Load an .npz file; raises InputError if it cannot be read or is malformed."""
-    path = Path(path)
+def load_npz(path: str | Path, class_names: Sequence[str] = ()) -> Dataset:
+    """Load an .npz file of the four arrays, and class_names (text [K]) where it has it.
+
+    class_names: what to take where it has none.
+
+    Raises InputError if it cannot be read or is malformed.
+    """
+    path = local_path(path)
+    arrays = read_npz(path, (*KEYS, "class_names"))
+    missing = [key for key in KEYS if key not in arrays]
+    if missing:
+        with np.load(path) as file:
+            raise InputError(_way_out(path, missing, sorted(file)))
     try:
-        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
-            missing = [key for key in KEYS if key not in file]
-            if missing:
-                raise InputError(
-                    f"{path} lacks {', '.join(missing)}; it holds "
-                    f"{', '.join(sorted(file)) or 'nothing'}"
-                )
-            arrays = [file[key] for key in KEYS]
-    except InputError:
-        raise
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is no readable .npz file: {error}") from error
-    try:
-        return make_dataset(path.stem, *arrays)
+        return make_dataset(path.stem, **{"class_names": class_names, **arrays})
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+
+
+def _way_out(path: Path, missing: list[str], found: list[str]) -> str:
+    lacks = f"{path} lacks {', '.join(missing)}; "
+    names = {key: _found_as(key, found) for key in KEYS}
+    if None in names.values():
+        return f"{lacks}it holds {', '.join(found) or 'nothing'}"
+    new = ", ".join(f"{key}=f[{name!r}]" for key, name in names.items())
+    return (
+        f"{lacks}rename them: f = np.load({path.name!r}); "
+        f"np.savez({f'{path.stem}-renamed.npz'!r}, {new})"
+    )
+
+
+def _found_as(key: str, found: list[str]) -> str | None:
+    if key in found:
+        return key
+    return next((n for n in found if n.lower().replace("_", "") in ALIASES[key]), None)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from jaxmem.errors import InputError
 from jaxmem.models.cnn import cnn
-from jaxmem.models.contract import Model, Spec, count_parameters, from_linen
+from jaxmem.models.contract import Model, Spec, check_model, from_linen
 from jaxmem.models.densenet import densenet100
 from jaxmem.models.inception import inception
 from jaxmem.models.linear import linear
@@ -32,4 +32,4 @@ def make_model(name: str, spec: Spec) -> Model:
     return MODELS[name](spec)
 
 
-__all__ = ["MODELS", "Model", "Spec", "count_parameters", "from_linen", "make_model"]
+__all__ = ["MODELS", "Model", "Spec", "check_model", "from_linen", "make_model"]

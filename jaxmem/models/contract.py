@@ -39,10 +39,31 @@ class Spec(NamedTuple):
     dtype: Any = jnp.float32  # of products and activations; parameters are float32
 
 
-def count_parameters(model: Model, images) -> int:
-    """How many numbers the optimiser changes, for images like images [R, H, W, C]."""
+def check_model(name: str, model: Model, images) -> int:
+    """How many numbers the optimiser changes, for images like images [R, H, W, C].
+
+    Raises InputError where the model cannot take such images.
+    """
     image = jax.ShapeDtypeStruct(images.shape[1:], jnp.float32)
-    params, _ = jax.eval_shape(model.init, jax.random.key(0), image)
+
+    def forward(image):
+        params, state = model.init(jax.random.key(0), image)
+        return params, model.apply(params, state, image[None], None)[0]
+
+    shape = tuple(images.shape[1:])
+    try:
+        program = jax.make_jaxpr(forward)(image)
+        params, _ = jax.eval_shape(forward, image)
+    except (ArithmeticError, TypeError, ValueError) as error:
+        raise InputError(
+            f"model {name} cannot take inputs of shape {shape}: {error}"
+        ) from error
+    made = (variable.aval.shape for eqn in program.eqns for variable in eqn.outvars)
+    if any(0 in shape for shape in made):
+        raise InputError(
+            f"inputs of shape {shape} are too small for model {name}, which pools them to "
+            "nothing; mlp and linear take any"
+        )
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
 
 
