@@ -36,6 +36,7 @@ def to_float(images: jax.Array, scaling: Scaling | None) -> jax.Array:
 
 def measure(images: jax.Array, subset: Subset) -> Scaling:
     """The scaling of a subset of images [N, H, W, C]; no other image is read."""
+    images, subset = jnp.asarray(images), Subset(jnp.asarray(subset.index), subset.count)
     _, h, w, c = images.shape
     rows = h == 1 and c == 1  # features, each with a meaning of its own
     axes = (0,) if rows else (0, 1, 2)

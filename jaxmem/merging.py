@@ -79,6 +79,8 @@ def _need_alike(first: Run, run: Run) -> None:
         f"{key} ({first.config.get(key)} and {run.config.get(key)})"
         for key in sorted({*first.config, *run.config} - {*_APART})
         if first.config.get(key) != run.config.get(key)
+        # Of given masks it is their size's.
+        and not (key == "subset_fraction" and run.config.get("subset_size"))
     ]
     for name in ("tr_labels", "tr_ids", "tt_labels", "tt_ids"):
         if not np.array_equal(getattr(first, name), getattr(run, name)):

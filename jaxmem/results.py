@@ -370,7 +370,7 @@ def open_run(workdir: str | Path) -> Run:
     examples = trials_.read_examples(workdir)
     store = trials_.open_store(workdir)
     n, e = examples["tr_labels"].size, examples["tt_labels"].size
-    damage = store.check(n, e, config.get("subset_size"))
+    damage = store.check(n, e, config)
     status = store.status()
     finished = np.flatnonzero(status == trials_.FINISHED)
     return Run(

@@ -269,7 +269,7 @@ def _prepare(
     except OSError as error:
         raise InputError(f"cannot write to {workdir}: {error.strerror}") from error
     store = trials_.create_store(workdir, trials, n, e, config["margins"], held_out)
-    damage = store.check(n, e, config["subset_size"], complete=True)
+    damage = store.check(n, e, config, complete=True)
     if damage.trials.size:
         say(f"{workdir} is damaged: {damage}; trained again")
     store.forget(damage.trials)

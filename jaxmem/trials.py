@@ -14,6 +14,7 @@ import contextlib
 import errno
 import fcntl
 import math
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -98,17 +99,19 @@ class TrialStore:
             )
         return rows
 
-    def check(self, n: int, e: int, size: int | None, complete: bool = False) -> Damage:
+    def check(
+        self, n: int, e: int, config: dict[str, Any], complete: bool = False
+    ) -> Damage:
         """Compare each finished trial's rows with each other, and with the subset size.
 
-        n, e: training and test examples; size: of every subset, None where it varies.
-        complete: also what only some estimates read, margins and probabilities.
+        n, e: training and test examples. complete: also what only some estimates read,
+        margins and probabilities.
         """
         finished = np.flatnonzero(self.status() == FINISHED)
         found: dict[str, list[np.ndarray]] = {}
         for start in range(0, finished.size, CHECKED):
             trials = finished[start : start + CHECKED]
-            for what, bad in self._misfits(trials, n, e, size, complete):
+            for what, bad in self._misfits(trials, n, e, config, complete):
                 if bad.any():
                     found.setdefault(what, []).append(trials[bad])
         damaged = {what: np.concatenate(parts) for what, parts in found.items()}
@@ -117,7 +120,7 @@ class TrialStore:
         return Damage(np.unique(np.concatenate([none, *damaged.values()])), reasons)
 
     def _misfits(
-        self, trials: np.ndarray, n: int, e: int, size: int | None, complete: bool
+        self, trials: np.ndarray, n: int, e: int, config: dict[str, Any], complete: bool
     ) -> Iterator[tuple[str, np.ndarray]]:
         """(what is wrong, with which of the trials: bool [M])."""
         rows = {}
@@ -126,7 +129,9 @@ class TrialStore:
             rows[name], legible = self._legible(name, trials)
             yield f"{name} (unreadable)", ~legible
         included, correct = rows["included"], rows["train_correct"]
-        count = _ones(included)
+        count, size = _ones(included), config.get("subset_size")
+        if config["seed"] is not None:  # a training of ours
+            yield "final_loss (lost)", np.isnan(rows["final_loss"])
         if size is not None:
             yield "included (not of the subset size)", count != size
         fitted = _ones(included & correct)
@@ -170,13 +175,11 @@ class TrialStore:
         return rows, legible
 
     def forget(self, trials: np.ndarray) -> None:
-        """Make trials missing, and empty the chunks that could not be read."""
+        """Make trials missing, and remove the chunks that could not be read."""
         with _refusals(self.workdir):
-            for name, number in sorted(self._broken):
-                array = self._arrays[name]
-                chunk = array.chunk_layout.read_chunk.shape[0]
-                end = min((number + 1) * chunk, array.shape[0])
-                array[number * chunk : end].write(array.fill_value).result()
+            for name, number in self._broken:
+                chunk = self.workdir / "trials.zarr" / name / "c" / str(number)
+                shutil.rmtree(chunk) if chunk.is_dir() else chunk.unlink(missing_ok=True)
             self._broken.clear()
             if trials.size:
                 self._arrays["status"][trials].write(np.uint8(MISSING)).result()

@@ -54,7 +54,7 @@ def test_constant_features_become_0():
 )
 def test_whole_numbers_keep_their_meaning(dtype):
     values = np.array([0, 1, 1, 0]).astype(dtype)[:, None, None, None]
-    divisor = 255 if dtype == "u1" else 1
+    divisor = 255 if dtype == np.uint8 else 1
     np.testing.assert_allclose(to_float(values, None)[:, 0, 0, 0] * divisor, [0, 1, 1, 0])
     got = to_float(values, measure(values, Subset(np.arange(4, dtype=np.int32), 4)))
     np.testing.assert_allclose(got[:, 0, 0, 0], [-1, 1, 1, -1], rtol=1e-6)

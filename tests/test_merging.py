@@ -88,5 +88,5 @@ def test_predicted_runs_keep_their_own_outcomes(train, tiny):
     np.testing.assert_allclose(merged.test_accuracy, correct.mean(axis=1), rtol=1e-6)
     part = dataclasses.replace(runs[0], trials=runs[0].trials[4:9])
     np.testing.assert_array_equal(part.test_correct, runs[0].test_correct[4:9])
-    with pytest.raises(InputError, match="differ in tt_labels, tt_ids"):
+    with pytest.raises(InputError, match="tt_labels, tt_ids differ"):
         jaxmem.merge_runs([runs[0], jaxmem.open_run(runs[1].workdir)])

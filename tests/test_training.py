@@ -174,7 +174,7 @@ def test_training_is_the_textbooks_sgd(tiny, recipe):
 
 def test_a_step_without_examples_changes_nothing(tiny):
     """Neither momentum, nor decay, nor the schedule."""
-    job, arrays = make(tiny, schedule="linear", weight_decay=0.1)
+    job, arrays = make(tiny, warmup=2.0, weight_decay=0.1)
     state, _ = train(job, arrays)
     optimizer = training.make_optimizer(job.recipe, job.steps)
     rows = arrays.train_images[:4], arrays.train_labels[:4]
