@@ -36,7 +36,7 @@ from jaxmem.keys import root_key
 from jaxmem.models import Spec, make_model
 from jaxmem.planning import make_plan
 from jaxmem.recipes import recipe_for
-from jaxmem.subsets import draw_subset, inclusion_mask, subset_size
+from jaxmem.subsets import Subset, draw_subset, inclusion_mask, subset_size
 from jaxmem.training import make_optimizer, train_step
 
 MODELS = {"digits": 32, "mnist": 2}  # that jaxmem trains in one turn, about
@@ -45,7 +45,7 @@ MODELS = {"digits": 32, "mnist": 2}  # that jaxmem trains in one turn, about
 def make(name: str, data_dir: str | None):
     """The ensemble of a dataset's own recipe."""
     data = load_dataset(name, data_dir)
-    recipe = recipe_for(name, "mlp")
+    recipe = recipe_for(data.recipes, "mlp", m=1)  # both have one of their own
     n = data.train.labels.size
     model = make_model("mlp", Spec(data.num_classes, recipe.hidden))
     job = make_job(model, recipe, "packed", n, subset_size(n, 0.7))
@@ -88,7 +88,6 @@ def host_way(ensemble, models: int):
     data, root = jax.device_put((jax.tree.map(np.asarray, data), root), first)
     n = data.train_labels.size
     optimizer = make_optimizer(job.recipe, job.steps)
-    size = job.recipe.batch_size
 
     start = jax.jit(lambda trial: init_trial(job, data, root, trial))
     subset_of = jax.jit(lambda trial: draw_subset(root, trial, n, job.subset_size))
@@ -96,7 +95,8 @@ def host_way(ensemble, models: int):
     @jax.jit
     def batches_of(trial, epoch, subset):
         mask = inclusion_mask(subset, n)
-        made = epoch_batches("packed", root, trial, epoch, subset, mask, size)
+        given = Subset(subset, job.subset_size)
+        made = epoch_batches("packed", root, trial, epoch, given, mask, job.steps)
         return tuple(made.index), tuple(made.weight)
 
     @jax.jit

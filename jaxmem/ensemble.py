@@ -271,15 +271,13 @@ def over_trials(job: Job, mesh: Mesh, width: int) -> Programs:
 
     scale_all = jax.jit(lift(scale))
 
-    def init(data, root, trials):
-        states = init_all(data, root, trials)
-        if not job.recipe.standardize:
-            return states
+    def init_and_scale(data, root, trials):
         # One after another: together they would hold their images together.
-        return states._replace(scaling=scale_all(data, root, trials, trials))
+        scaling = scale_all(data, root, trials, trials)
+        return init_all(data, root, trials)._replace(scaling=scaling)
 
     return Programs(
-        init,
+        init_and_scale if job.recipe.standardize else init_all,
         jax.jit(lift(advance_trial, shared, shared), donate_argnums=3),
         jax.jit(lift(evaluate_trial)),
     )

@@ -59,3 +59,23 @@ def test_matrix_of_each_class(run):
         here = np.ix_(rows, columns)
         np.testing.assert_array_equal(part["infl"][:], infl[here].astype(np.float32))
         np.testing.assert_array_equal(part["infl_se"][:], se[here].astype(np.float32))
+
+
+@pytest.mark.parametrize("name", ["estimates.npz", "scores.csv", "summary.json"])
+def test_a_folder_of_our_file_name_is_left_alone(run, tmp_path, name, capsys):
+    output = tmp_path / "theirs"
+    (output / name).mkdir(parents=True)
+    (output / name / "thesis.tex").write_text("years of work")
+    assert estimate.main([str(run.workdir), f"--output={output}"]) == 2
+    assert f"{name} is a folder of something else" in capsys.readouterr().err
+    assert (output / name / "thesis.tex").exists()
+
+
+def test_a_strangers_zarr_is_left_alone(run, tmp_path, capsys):
+    stranger = tmp_path / "out" / "influence.zarr"
+    stranger.mkdir(parents=True)
+    (stranger / "zarr.json").write_text('{"attributes": {"theirs": 1}}')
+    flags = [str(run.workdir), f"--output={tmp_path / 'out'}", "--influence-zarr=all"]
+    assert estimate.main(flags) == 2
+    assert "influence.zarr is a folder of something else" in capsys.readouterr().err
+    assert (stranger / "zarr.json").exists()

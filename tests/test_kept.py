@@ -137,3 +137,59 @@ def test_killed_in_flight_resumes_from_there_with_the_same_result(tmp_path):
         np.testing.assert_array_equal(
             getattr(resumed, name), getattr(uninterrupted, name), err_msg=name
         )
+
+
+def test_killed_between_a_model_and_its_trial(tiny, tiny_recipe, tmp_path, monkeypatch):
+    """Models were kept, trials not: the same command trains and keeps them again."""
+    whole = jaxmem.run_trials(tiny, 6, tmp_path / "whole", keep_models=True, **tiny_recipe)
+    flags = {"keep_models": True, **tiny_recipe}
+
+    class Killed(Exception):
+        pass
+
+    def append(*_):
+        raise Killed
+
+    for _ in range(2):
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr("jaxmem.trials.TrialStore.append", append)
+            jaxmem.run_trials(tiny, 6, tmp_path / "killed", **flags)
+    run = jaxmem.run_trials(tiny, 6, tmp_path / "killed", **flags)
+    np.testing.assert_array_equal(run.test_correct, whole.test_correct)
+    predicted = jaxmem.predict_trials(run.workdir, tiny)
+    np.testing.assert_array_equal(predicted.test_correct, whole.test_correct)
+    assert len(list((run.workdir / "models").iterdir())) == 1  # nothing twice
+
+
+def test_damaged_states_in_flight_are_trained_anew(tiny, tiny_recipe, tmp_path, capsys):
+    folder = tmp_path / "run" / "in_flight" / "1"
+    whole = jaxmem.run_trials(tiny, 4, tmp_path / "whole", **tiny_recipe)
+    jaxmem.run_trials(tiny, 1, tmp_path / "run", **tiny_recipe)
+    (folder / "about").mkdir(parents=True)
+    (folder / "about" / "metadata").write_text("{")
+    (folder / "_CHECKPOINT_METADATA").write_text("{}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("jaxmem.planning.BLOCK_SECONDS", 0)
+        run = jaxmem.run_trials(tiny, 4, tmp_path / "run", **tiny_recipe)
+    np.testing.assert_array_equal(run.test_correct, whole.test_correct)
+
+
+def test_classes_of_a_new_file_are_the_models(tiny, tiny_recipe, tmp_path, capsys):
+    """By name, also where the file lacks one."""
+    names = np.array(["cat", "dog", "fox"])
+    images = tiny.train.images, tiny.test.images
+    labels = [names[split.labels] for split in (tiny.train, tiny.test)]
+    data = jaxmem.make_dataset("named", images[0], labels[0], images[1], labels[1])
+    run = jaxmem.run_trials(data, 4, tmp_path / "run", keep_models=True, **tiny_recipe)
+    assert run.class_names == ("cat", "dog", "fox")
+    few = labels[0] != "cat"
+    path = tmp_path / "new.npz"
+    split = images[0][few], labels[0][few]
+    np.savez(path, x_train=split[0], y_train=split[1], x_test=split[0], y_test=split[1])
+    assert predict.main([str(run.workdir), f"--dataset={path}"]) == 0
+    with np.load(run.workdir / "predictions" / "new.npz") as file:
+        correct = np.unpackbits(file["test_correct"], axis=1, count=few.sum()).view(bool)
+    np.testing.assert_array_equal(correct, run.train_correct[:, few])
+    alone = jaxmem.make_dataset("alone", *split, *split)
+    with pytest.raises(InputError, match="alone has the classes dog, fox, "):
+        jaxmem.predict_trials(run.workdir, alone)

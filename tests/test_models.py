@@ -15,7 +15,7 @@ from jaxmem.ensemble import (
     make_job,
 )
 from jaxmem.keys import root_key
-from jaxmem.models import Spec, count_parameters, make_model
+from jaxmem.models import Spec, check_model, make_model
 from jaxmem.recipes import Recipe
 from jaxmem.subsets import draw_subset, inclusion_mask
 
@@ -53,12 +53,16 @@ def prepare(rows, name, batching):
     """The job, its data, and its init and advance, jitted for one model."""
     rate, steps = FIT[name]
     recipe = Recipe(
-        epochs=steps, batch_size=50, learning_rate=rate, warmup=10, schedule="linear"
+        epochs=steps // 4,
+        batch_size=50,
+        learning_rate=rate,
+        warmup=2.5,
+        schedule="linear",
+        standardize=False,
     )
     job = make_job(make_model(name, SPEC), recipe, batching, 286, SUBSET)
-    # Epochs of one step. The first has a learning rate of 0, and leaves its gradient in the
-    # momentum: longer ones would blow rounding up.
-    job = job._replace(steps=1)
+    # Epochs of one step, of a schedule of `steps`: longer ones would blow rounding up.
+    job = job._replace(steps=4, first_steps=1)
     ensemble = make_ensemble(job, rows, ROOT)
     data = jax.tree.map(np.asarray, ensemble.data)
     start = jax.jit(lambda data: init_trial(job, data, ROOT, TRIAL))
@@ -163,7 +167,7 @@ PUBLISHED = [
 @pytest.mark.parametrize("name, classes, shape, count", PUBLISHED)
 def test_parameters_are_as_many_as_published(name, classes, shape, count):
     images = np.zeros((1, *shape), np.uint8)
-    assert count_parameters(make_model(name, Spec(classes)), images) == count
+    assert check_model(name, make_model(name, Spec(classes)), images) == count
 
 
 def test_mlp_has_the_parameters_of_the_demo():
@@ -191,3 +195,13 @@ def test_bfloat16_is_of_products_and_activations_alone(name):
 def test_unknown_model_names_the_known_ones():
     with pytest.raises(InputError, match="unknown model 'mpl'; known: cnn, densenet100"):
         make_model("mpl", Spec(10))
+
+
+@pytest.mark.parametrize(
+    "model, shape", [("cnn", (1, 64, 1)), ("cnn", (2, 2, 1)), ("densenet100", (2, 2, 3))]
+)
+def test_inputs_that_a_model_cannot_take(model, shape):
+    made = make_model(model, Spec(3))
+    with pytest.raises(InputError, match=f"model {model}"):
+        check_model(model, made, np.zeros((5, *shape), np.float32))
+    assert check_model("mlp", make_model("mlp", Spec(3, (4,))), np.zeros((5, *shape))) > 0

@@ -2,6 +2,7 @@
 
 import functools
 
+import jax
 import numpy as np
 import pytest
 
@@ -103,7 +104,7 @@ def test_memory_is_kept_to(monkeypatch):
     monkeypatch.setattr(
         tiles, "words_of", lambda b: made.append(8 * b.shape[1]) or words_of(b)
     )
-    parts = find(pack(included), 5000, pack(correct), 30, 0.3, top=3, memory=0.0022)
+    parts = find(pack(included), 5000, pack(correct), 30, 0.3, top=3, memory=0.0019)
     # The test examples, and then no more training examples than fit.
     assert made == [32, 2048, 2048, 904]
     for a, b in zip(whole[:2], parts[:2], strict=True):
@@ -140,3 +141,35 @@ def test_search_by_z(shape):
         rows, columns = np.nonzero(z >= threshold)
     np.testing.assert_array_equal(found.rows, rows)
     np.testing.assert_array_equal(found.columns, columns)
+
+
+def test_more_trials_than_a_product_of_counts_holds():
+    """Counts multiply beyond int32; their difference does not."""
+    rng = np.random.default_rng(0)
+    trials = 60_000
+    included = rng.random((trials, 20)) < 0.7
+    correct = rng.random((trials, 11)) < np.where(included[:, :11], 0.9, 0.6)
+    found = find(pack(included), 20, pack(correct), 11, 0.2, top=2)
+    infl = np.array(
+        [
+            correct[included[:, i]].mean(axis=0) - correct[~included[:, i]].mean(axis=0)
+            for i in range(20)
+        ]
+    )
+    rows, columns = np.nonzero(infl >= 0.2)
+    np.testing.assert_array_equal(found.rows, rows)
+    np.testing.assert_array_equal(found.columns, columns)
+    highest = -np.sort(-infl, axis=1)[:, :2]
+    np.testing.assert_allclose(found.of_rows.infl, highest, atol=1e-12)
+    with pytest.raises(InputError, match="memory nan must be"):
+        find(pack(included[:9]), 20, pack(correct[:9]), 11, memory=np.nan)
+
+
+def test_many_devices_take_no_more_memory(monkeypatch):
+    """As many as memory allows, down to one."""
+    need = 1_281_167, 50_000, 2_000, 10
+    monkeypatch.setattr("jax.local_devices", lambda: jax.devices()[:1] * 64)
+    monkeypatch.setattr("jaxmem.search.make_mesh", lambda most: most)
+    devices, chunk, pairs = search._allot(2.0, *need)
+    assert 1 <= devices < 64 and chunk % (devices * search.ROWS) == 0 and pairs > 10**6
+    assert search._allot(64.0, *need)[0] == 64
