@@ -84,7 +84,7 @@ def make(name: str, data: Dataset, batch: int, steps: int, precision: str = "flo
         images=data.test.images[:1000], labels=data.test.labels[:1000]
     )
     data = data._replace(train=split, test=test)
-    recipe = Recipe(epochs=1, batch_size=batch, precision=precision)
+    recipe = Recipe(epochs=1, batch_size=batch, precision=precision, standardize=False)
     spec = Spec(data.num_classes, (), jnp.dtype(precision))
     job = make_job(make_model(name, spec), recipe, "packed", rows + batch, rows)
     return make_ensemble(job, data, root_key(0))

@@ -101,6 +101,9 @@ def main() -> None:
         f"--dataset={args.dataset}",
         f"--trials={args.trials}",
         f"--workdir={args.workdir}",
+        # The demo's protocol, also where the data come as one's own file.
+        *("--epochs=10", "--batch-size=128", "--learning-rate=0.1", "--weight-decay=0"),
+        *("--schedule=constant", "--no-standardize"),
     ]
     arguments += [f"--data-dir={args.data_dir}"] if args.data_dir else []
     try:

@@ -17,7 +17,9 @@ import numpy as np
 from jaxmem import commands
 from jaxmem.errors import InputError
 from jaxmem.files import local_path, read_npy
-from jaxmem.foreign import Foreign, adopt_trials, count_left_out, read_aux_arrays
+from jaxmem.foreign import adopt_trials
+from jaxmem.foreign_arrays import count_left_out
+from jaxmem.foreign_release import Foreign, read_aux_arrays
 
 
 def make_parser() -> argparse.ArgumentParser:

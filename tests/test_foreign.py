@@ -5,7 +5,8 @@ import pytest
 
 import jaxmem
 from jaxmem import InputError, adopt, estimate
-from jaxmem.foreign import order_warning, read_aux_arrays
+from jaxmem.foreign_doubts import order_warning
+from jaxmem.foreign_release import read_aux_arrays
 from jaxmem.soft import soft_memorization
 
 
@@ -479,7 +480,7 @@ def test_folders_that_are_not_new_are_refused(tmp_path, monkeypatch):
 
 def test_trials_of_many_blocks_are_the_same(tmp_path, monkeypatch):
     expected = jaxmem.adopt_trials(tmp_path / "one", **OURS)
-    monkeypatch.setattr("jaxmem.foreign.BLOCK", 7)
+    monkeypatch.setattr("jaxmem.foreign_arrays.BLOCK", 7)
     files = save(tmp_path / "files", **OURS)
     mapped = {name: np.load(path, mmap_mode="r") for name, path in files.items()}
     run = jaxmem.adopt_trials(tmp_path / "many", **mapped)
