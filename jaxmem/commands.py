@@ -77,8 +77,8 @@ def run_command(
 ) -> int:
     """Call command(**args); returns the exit code: 0, 2 for bad input, 130 interrupted."""
     use_all_cores()
-    keep_compiled()
     try:
+        keep_compiled()
         command(**vars(args))
     except InputError as error:
         print(f"jaxmem: {error}", file=sys.stderr)

@@ -60,11 +60,11 @@ def everywhere(values: PyTree, mesh: Mesh) -> PyTree:
     JAX lends its CPU devices a NumPy array that begins at a multiple of 64 bytes.
     """
     return jax.device_put(
-        jax.tree.map(_aligned, values), NamedSharding(mesh, PartitionSpec())
+        jax.tree.map(aligned, values), NamedSharding(mesh, PartitionSpec())
     )
 
 
-def _aligned(values):
+def aligned(values):
     """A NumPy array at a multiple of 64 bytes, copied where it is not; others as is."""
     if not isinstance(values, np.ndarray) or values.ctypes.data % 64 == 0:
         return values

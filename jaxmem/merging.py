@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxmem.errors import InputError
 from jaxmem.results import Run
+from jaxmem.trials import Damage
 
 
 class _Several(NamedTuple):
@@ -54,7 +55,7 @@ def merge_runs(runs: list[Run]) -> Run:
         trials=np.arange(sum(run.trials.size for run in parts)),
         diverged=sum(run.diverged for run in runs),
         store=_Several(parts),
-        damage=runs[0].damage.__class__(
+        damage=Damage(
             np.concatenate([run.damage.trials for run in runs]),
             [f"{run.workdir}: {line}" for run in runs for line in run.damage.reasons],
         ),

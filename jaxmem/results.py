@@ -89,7 +89,7 @@ class Run:
     tt_ids: np.ndarray  # str [E]
     store: Reader
     class_names: tuple[str, ...] = ()  # of the classes 0, 1, …; () where they are numbers
-    damage: trials_.Damage = trials_.Damage(np.zeros(0, np.int64), [])  # noqa: RUF009
+    damage: trials_.Damage = trials_.UNDAMAGED
 
     def with_test(self, trials: np.ndarray, test: Examples, correct: np.ndarray) -> "Run":
         """The same trials (some of them, int [T'], sorted) on another test set.

@@ -299,7 +299,8 @@ def _plan(workdir: Path, ensemble: Ensemble, width: int | None, config: dict) ->
     Wider products round differently, so a resumed run keeps its plan: then it gives bit for
     bit what an uninterrupted one gives.
     """
-    other = ("data", "dataset", "sampling", "subset_fraction", "seed")
+    other = ("data", "dataset", "inputs", "sampling", "subset_fraction", "seed")
+    other += ("subset_size",)
     alike = {k: v for k, v in config.items() if k not in other}
     alike["examples"], alike["width"] = ensemble.data.train_labels.size, width
     timed = json.dumps([hardware(), alike])

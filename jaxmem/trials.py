@@ -70,6 +70,9 @@ class Damage(NamedTuple):
         return "; ".join(self.reasons)
 
 
+UNDAMAGED = Damage(np.zeros(0, np.int64), [])
+
+
 class TrialStore:
     """The trials of one workdir. Readers see those finished when they ask."""
 

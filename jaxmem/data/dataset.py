@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxmem.data.images import ids_of, one_kind, read_images
 from jaxmem.data.labels import listed, read_labels
+from jaxmem.devices import aligned
 from jaxmem.errors import InputError
 
 
@@ -109,7 +110,7 @@ def make_dataset(
             f"x_train has images of shape {train.shape[1:]}, x_test of {test.shape[1:]}; "
             "they must agree"
         )
-    train, test = one_kind(train, test)
+    train, test = map(aligned, one_kind(train, test))  # devices can borrow these
     rows = len(train), len(test)
     labels = read_labels(y_train, y_test, rows, num_classes, class_names)
     return Dataset(

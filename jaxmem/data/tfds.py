@@ -14,6 +14,7 @@ import numpy as np
 
 from jaxmem.cache import cache_dir
 from jaxmem.data.dataset import Dataset, Examples, make_dataset
+from jaxmem.devices import aligned
 from jaxmem.errors import InputError
 from jaxmem.files import local_path, read_npz, replacing
 from jaxmem.progress import progress
@@ -194,7 +195,7 @@ def _read_cache(path: Path, name: str) -> Dataset:
     """What was kept; raises whatever a damaged or foreign file ends in."""
     found = read_npz(path)
     train, test = (
-        Examples(*(found[f"{split}_{part}"] for part in Examples._fields))
+        Examples(*(aligned(found[f"{split}_{part}"]) for part in Examples._fields))
         for split in ("train", "test")
     )
     names = tuple(found["class_names"].tolist())
