@@ -18,6 +18,7 @@ import jaxmem
 from jaxmem.curves import Panel, Series, draw
 
 LINEAR = {"epochs": 30, "learning_rate": 0.01, "schedule": "linear", "batch_size": 64}
+LINEAR |= {"weight_decay": 0.0, "standardize": False}  # features are standardised already
 
 
 def main(argv: list[str] | None) -> None:

@@ -54,16 +54,18 @@ def check_model(name: str, model: Model, images) -> int:
     try:
         program = jax.make_jaxpr(forward)(image)
         params, _ = jax.eval_shape(forward, image)
-    except (ArithmeticError, TypeError, ValueError) as error:
-        raise InputError(
-            f"model {name} cannot take inputs of shape {shape}: {error}"
-        ) from error
-    made = (variable.aval.shape for eqn in program.eqns for variable in eqn.outvars)
-    if any(0 in shape for shape in made):
+        made = [variable.aval.shape for eqn in program.eqns for variable in eqn.outvars]
+        if any(0 in shape for shape in made):
+            raise ZeroDivisionError  # as its initialisers do, where they notice
+    except ZeroDivisionError as error:
         raise InputError(
             f"inputs of shape {shape} are too small for model {name}, which pools them to "
             "nothing; mlp and linear take any"
-        )
+        ) from error
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"model {name} cannot take inputs of shape {shape}: {error}"
+        ) from error
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
 
 
