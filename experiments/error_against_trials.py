@@ -20,6 +20,7 @@ import jaxmem
 from jaxmem.curves import Panel, Series, draw
 from jaxmem.soft import soft_memorization
 
+SAMPLINGS = "uniform", "balanced"
 COUNTS = (50, 100, 250, 500, 1000, 2000, 4000)
 LEAST = 0.05
 
@@ -41,7 +42,7 @@ def main(argv: list[str] | None) -> None:
     )
     truth = estimates(truth_run, slice(None))
     rows = []
-    for sampling in jaxmem.subsets.SAMPLINGS:
+    for sampling in SAMPLINGS:
         run = this.train(model, sampling, sampling=sampling, margins=True)
         for count in (c for c in COUNTS if c <= this.trials):
             errors = [
@@ -80,7 +81,7 @@ def picture(table: dict[str, np.ndarray]):
     panels = []
     for where in ("all", "memorized"):
         lines = []
-        for sampling in jaxmem.subsets.SAMPLINGS:
+        for sampling in SAMPLINGS:
             for kind in ("hard", "soft"):
                 here = (table["sampling"] == sampling) & (table["outcome"] == kind)
                 here &= table["examples"] == where
