@@ -40,13 +40,13 @@ from experiment import save
 from jax import lax
 
 import jaxmem
+from jaxmem._shared.devices import use_all_cores
 from jaxmem.data import Dataset
-from jaxmem.devices import use_all_cores
-from jaxmem.ensemble import make_ensemble, make_job
-from jaxmem.keys import root_key
 from jaxmem.models import Spec, convolution, layers, make_model
-from jaxmem.planning import make_plan
-from jaxmem.recipes import Recipe
+from jaxmem.running.planning import make_plan
+from jaxmem.training.ensemble import make_ensemble, make_job
+from jaxmem.training.keys import root_key
+from jaxmem.training.recipes import Recipe
 
 DATASETS = {"cnn": "mnist", "resnet9": "cifar100", "resnet18": "cifar100"}
 STEPS = {"cnn": 40, "resnet9": 4, "resnet18": 2}  # that a model trains in one call

@@ -20,7 +20,7 @@ import jax
 import numpy as np
 from experiment import RESULTS, command, write
 
-from jaxmem.search import search
+from jaxmem.estimates.search.search import search
 
 TOP = 10
 PLANTED = 200  # pairs with infl about 0.6

@@ -29,15 +29,15 @@ import numpy as np
 from experiment import save
 
 from jaxmem import load_dataset
-from jaxmem.batches import epoch_batches
-from jaxmem.devices import use_all_cores
-from jaxmem.ensemble import advance_trial, init_trial, make_ensemble, make_job
-from jaxmem.keys import root_key
+from jaxmem._shared.devices import use_all_cores
 from jaxmem.models import Spec, make_model
-from jaxmem.planning import make_plan
-from jaxmem.recipes import recipe_for
-from jaxmem.subsets import Subset, draw_subset, inclusion_mask, subset_size
-from jaxmem.training import make_optimizer, train_step
+from jaxmem.running.planning import make_plan
+from jaxmem.training.batches import epoch_batches
+from jaxmem.training.ensemble import advance_trial, init_trial, make_ensemble, make_job
+from jaxmem.training.fitting import make_optimizer, train_step
+from jaxmem.training.keys import root_key
+from jaxmem.training.recipes import recipe_for
+from jaxmem.training.subsets import Subset, draw_subset, inclusion_mask, subset_size
 
 MODELS = {"digits": 32, "mnist": 2}  # that jaxmem trains in one turn, about
 

@@ -12,10 +12,10 @@ J to fall with θ. Digits at 4,000 trials takes a quarter of an hour on two core
 """
 
 import numpy as np
+from curves import Panel, Series, draw
 from experiment import command, parser, setting
 
-from jaxmem.analysis import influence_agreement, memorization_agreement
-from jaxmem.curves import Panel, Series, draw
+from jaxmem.estimates.agreement import influence_agreement, memorization_agreement
 
 MEM = np.round(np.arange(0.05, 0.96, 0.05), 2)
 INFL = np.round(np.arange(0.05, 0.51, 0.05), 2)

@@ -14,14 +14,14 @@ each with other flips.
 import dataclasses
 
 import numpy as np
+from curves import Panel, Series, draw
 from experiment import command, parser, setting
 from noisy_labels import flip
 
 import jaxmem
-from jaxmem.analysis import detection
-from jaxmem.curves import Panel, Series, draw
-from jaxmem.soft import out_of_sample_probabilities, soft_memorization
-from jaxmem.valuation import held_out_accuracy
+from jaxmem.estimates.detection import detection
+from jaxmem.estimates.soft import out_of_sample_probabilities, soft_memorization
+from jaxmem.estimates.valuation import held_out_accuracy
 
 SHARE = 0.03
 COUNTS = (25, 50, 100, 250, 1000)

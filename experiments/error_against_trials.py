@@ -14,11 +14,11 @@ hardly help: they even out how often an example is out, not which others are.
 import dataclasses
 
 import numpy as np
+from curves import Panel, Series, draw
 from experiment import command, parser, setting
 
 import jaxmem
-from jaxmem.curves import Panel, Series, draw
-from jaxmem.soft import soft_memorization
+from jaxmem.estimates.soft import soft_memorization
 
 SAMPLINGS = "uniform", "balanced"
 COUNTS = (50, 100, 250, 500, 1000, 2000, 4000)

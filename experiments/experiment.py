@@ -19,11 +19,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import jaxmem
-from jaxmem import figures
-from jaxmem.analysis import removal_masks
-from jaxmem.cache import keep_compiled
+from jaxmem._shared.cache import keep_compiled
+from jaxmem._shared.devices import use_all_cores
 from jaxmem.data.dataset import Examples
-from jaxmem.devices import use_all_cores
+from jaxmem.reporting import figures
+from jaxmem.training.subsets import removal_masks
 
 RESULTS = Path(__file__).parent / "results"
 START = time.perf_counter()

@@ -16,7 +16,7 @@ import numpy as np
 from experiment import command, parser, setting
 from scipy.stats import ttest_ind
 
-from jaxmem import figures
+from jaxmem.reporting import figures
 
 
 def main(argv: list[str] | None) -> None:

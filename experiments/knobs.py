@@ -10,9 +10,8 @@ too much weight decay), as long as they still fit what they have.
 """
 
 import numpy as np
+from curves import Panel, Series, draw
 from experiment import command, parser, setting
-
-from jaxmem.curves import Panel, Series, draw
 
 KNOBS = {
     "hidden": [(16,), (48,), (96,), (192,), (384,)],

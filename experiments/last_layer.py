@@ -12,10 +12,10 @@ mem >= 0.25 against 18,099. Digits takes 3 minutes on two cores.
 """
 
 import numpy as np
+from curves import Panel, Series, draw
 from experiment import command, parser, setting
 
 import jaxmem
-from jaxmem.curves import Panel, Series, draw
 
 LINEAR = {"epochs": 30, "learning_rate": 0.01, "schedule": "linear", "batch_size": 64}
 LINEAR |= {"weight_decay": 0.0, "standardize": False}  # features are standardised already

@@ -12,10 +12,9 @@ minutes on two cores, most of it for the 4,000 trials of mem.
 """
 
 import numpy as np
+from curves import Panel, Series, draw
 from experiment import command, parser, setting
 from scipy.stats import ttest_ind
-
-from jaxmem.curves import Panel, Series, draw
 
 THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.01)
 

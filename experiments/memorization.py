@@ -12,8 +12,8 @@ of Figure 1, odd and mislabelled ones on its right. A table has mem of every exa
 import numpy as np
 from experiment import command, parser, setting
 
-from jaxmem import figures
-from jaxmem.results import Run
+from jaxmem.estimates.results import Run
+from jaxmem.reporting import figures
 
 
 def numbers_of(run: Run) -> dict:

@@ -26,8 +26,8 @@ from experiment import RESULTS, save
 from scipy.stats import spearmanr
 
 import jaxmem
-from jaxmem import figures
-from jaxmem.estimators import memorization_counts, rate_difference
+from jaxmem.estimates.counts import memorization_counts, rate_difference
+from jaxmem.reporting import figures
 
 PRODUCTS = 784 * 512 + 512 * 256 + 256 * 10  # multiply-adds of one example, forward
 PARAMETERS = PRODUCTS + 512 + 256 + 10

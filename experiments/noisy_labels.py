@@ -11,11 +11,11 @@ removal to win back what the noise has cost; without noise, removal costs a litt
 """
 
 import numpy as np
+from curves import Panel, Series, draw
 from experiment import command, parser, setting
 
 import jaxmem
-from jaxmem.analysis import detection
-from jaxmem.curves import Panel, Series, draw
+from jaxmem.estimates.detection import detection
 
 SHARES = (0.0, 0.02, 0.05, 0.1, 0.2)
 

@@ -15,7 +15,7 @@ from experiment import command, parser, save
 
 import jaxmem
 from jaxmem.data.dataset import Examples
-from jaxmem.keys import GROUP
+from jaxmem.training.keys import GROUP
 
 SEEDS, ROWS = 8, 200
 

@@ -1,4 +1,11 @@
-"""Which training examples does a network memorize, and which test examples need them?"""
+"""Which training examples does a network memorize, and which test examples need them?
+
+    data = jaxmem.load_dataset("digits")
+    run = jaxmem.run_trials(data, trials=4000, workdir="runs/digits")
+    run.memorization, run.pairs()
+
+Names load what they need when asked for: reading a workdir imports no network library.
+"""
 
 import importlib
 import os
@@ -6,58 +13,61 @@ import os
 if os.name == "nt":
     raise ImportError("jaxmem runs on Linux and macOS; on Windows, use it in WSL")
 
-from jaxmem.data import Dataset, content_ids, load_dataset, make_dataset
 from jaxmem.errors import InputError
-from jaxmem.foreign import adopt_trials
-from jaxmem.merging import merge_runs
-from jaxmem.models import MODELS, Model, Spec, from_linen
-from jaxmem.predicting import extract_features, predict_trials
-from jaxmem.recipes import RECIPES, Recipe
-from jaxmem.results import Pairs, Run, open_run
-from jaxmem.running import run_trials
 from jaxmem.version import __version__
 
-# Modules that the README names and that nothing above needs: loaded when asked for.
-_MODULES = (
-    "analysis",
-    "curves",
-    "datamodels",
-    "exports",
-    "figures",
-    "soft",
-    "summary",
-    "valuation",
-)
+# Public name → the module that has it.
+_NAMES = {
+    "MODELS": "models",
+    "Model": "models",
+    "Spec": "models",
+    "from_linen": "models",
+    "Dataset": "data",
+    "content_ids": "data",
+    "load_dataset": "data",
+    "make_dataset": "data",
+    "RECIPES": "training.recipes",
+    "Recipe": "training.recipes",
+    "removal_masks": "training.subsets",
+    "Pairs": "estimates.results",
+    "Run": "estimates.results",
+    "open_run": "estimates.results",
+    "merge_runs": "estimates.merging",
+    "run_trials": "running.trials",
+    "extract_features": "running.prediction",
+    "predict_trials": "running.prediction",
+    "adopt_trials": "running.adopting",
+}
+# Modules that are reached as attributes: jaxmem.soft, jaxmem.figures, jaxmem.models, …
+_MODULES = {
+    **{
+        name: f"estimates.{name}"
+        for name in (
+            "agreement",
+            "datamodels",
+            "detection",
+            "membership",
+            "soft",
+            "valuation",
+        )
+    },
+    **{name: f"reporting.{name}" for name in ("exports", "figures", "summary")},
+    **{name: name for name in ("data", "models")},
+}
 
-__all__ = [
-    "MODELS",
-    "RECIPES",
-    "Dataset",
-    "InputError",
-    "Model",
-    "Pairs",
-    "Recipe",
-    "Run",
-    "Spec",
-    "__version__",
-    "adopt_trials",
-    "content_ids",
-    "extract_features",
-    "from_linen",
-    "load_dataset",
-    "make_dataset",
-    "merge_runs",
-    "open_run",
-    "predict_trials",
-    "run_trials",
-]
+__all__ = ["InputError", "__version__", *_NAMES]
 
 
 def __getattr__(name: str):
-    if name in _MODULES:
-        return importlib.import_module(f"jaxmem.{name}")
-    raise AttributeError(f"module 'jaxmem' has no attribute {name!r}")
+    if name in _NAMES:
+        value = getattr(importlib.import_module(f"jaxmem.{_NAMES[name]}"), name)
+    elif name in _MODULES:
+        value = importlib.import_module(f"jaxmem.{_MODULES[name]}")
+    else:
+        raise AttributeError(f"module 'jaxmem' has no attribute {name!r}")
+    globals()[name] = value  # found without us from now on
+    return value
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_MODULES])
+    return sorted({*globals(), *_NAMES, *_MODULES})

@@ -14,12 +14,12 @@ import argparse
 
 import numpy as np
 
-from jaxmem import commands
+from jaxmem._shared import commands
+from jaxmem._shared.files import local_path, read_npy
 from jaxmem.errors import InputError
-from jaxmem.files import local_path, read_npy
-from jaxmem.foreign import adopt_trials
-from jaxmem.foreign_arrays import count_left_out
-from jaxmem.foreign_release import Foreign, read_aux_arrays
+from jaxmem.running.adopting import adopt_trials
+from jaxmem.storage.foreign.arrays import count_left_out
+from jaxmem.storage.foreign.release import Foreign, read_aux_arrays
 
 
 def make_parser() -> argparse.ArgumentParser:

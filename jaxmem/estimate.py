@@ -13,13 +13,14 @@ import argparse
 import time
 from pathlib import Path
 
-from jaxmem import commands, exports
-from jaxmem.arguments import whole
+from jaxmem._shared import commands
+from jaxmem._shared.arguments import whole
+from jaxmem._shared.files import local_path, write_json
 from jaxmem.errors import InputError
-from jaxmem.files import local_path, write_json
-from jaxmem.merging import merge_runs
-from jaxmem.results import open_run
-from jaxmem.summary import print_table, summarize
+from jaxmem.estimates.merging import merge_runs
+from jaxmem.estimates.results import open_run
+from jaxmem.reporting import exports
+from jaxmem.reporting.summary import print_table, summarize
 
 
 def make_parser() -> argparse.ArgumentParser:

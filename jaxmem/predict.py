@@ -9,11 +9,11 @@ pairs of high influence on the new examples, and `test_correct`, bits [T, ceil(E
 
 import argparse
 
-from jaxmem import commands
+from jaxmem._shared import commands
 from jaxmem.data import load_dataset
-from jaxmem.exports import save_predictions
-from jaxmem.predicting import predict_trials
-from jaxmem.results import open_run
+from jaxmem.estimates.results import open_run
+from jaxmem.reporting.exports import save_predictions
+from jaxmem.running.prediction import predict_trials
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -11,20 +11,21 @@ import dataclasses
 import time
 from collections.abc import Callable
 
-from jaxmem import commands, exports, figures
-from jaxmem.batches import BATCHINGS
+from jaxmem._shared import commands
+from jaxmem._shared.devices import hardware
+from jaxmem._shared.files import write_json
+from jaxmem._shared.progress import say
 from jaxmem.data import class_gaps, load_dataset
-from jaxmem.devices import hardware
 from jaxmem.errors import InputError
-from jaxmem.files import write_json
+from jaxmem.estimates.results import Run
+from jaxmem.estimates.stopping import AMONG
 from jaxmem.models import MODELS
-from jaxmem.progress import say
-from jaxmem.recipes import CHOICES, RECIPES, Recipe, general_recipe
-from jaxmem.results import Run
-from jaxmem.running import read_plans, run_trials
-from jaxmem.stopping import AMONG
-from jaxmem.subsets import SAMPLINGS
-from jaxmem.summary import print_table, summarize
+from jaxmem.reporting import exports, figures
+from jaxmem.reporting.summary import print_table, summarize
+from jaxmem.running.trials import read_plans, run_trials
+from jaxmem.training.batches import BATCHINGS
+from jaxmem.training.recipes import CHOICES, RECIPES, Recipe, general_recipe
+from jaxmem.training.subsets import SAMPLINGS
 
 
 def _width(text: str) -> int | None:

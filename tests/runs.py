@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jaxmem.inputs import Scaling
+from jaxmem.training.inputs import Scaling
 
 # The tree of a kept model of the tiny recipe.
 LIKE = {

@@ -8,12 +8,9 @@ from sklearn.metrics import roc_auc_score
 
 import jaxmem
 from jaxmem import InputError
-from jaxmem.analysis import (
-    detection,
-    influence_agreement,
-    memorization_agreement,
-    removal_masks,
-)
+from jaxmem.estimates.agreement import influence_agreement, memorization_agreement
+from jaxmem.estimates.detection import detection
+from jaxmem.training.subsets import removal_masks
 
 
 @dataclasses.dataclass

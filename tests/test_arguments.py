@@ -11,7 +11,7 @@ from runs import assert_same
 
 import jaxmem
 from jaxmem import InputError, run
-from jaxmem.arguments import number, rows_of, whole
+from jaxmem._shared.arguments import number, rows_of, whole
 
 
 def test_whole_numbers_and_numbers():
@@ -153,7 +153,7 @@ def test_commands_where_little_is_given(tmp_path):
 def test_what_the_readme_names_is_there():
     code = (
         "import jaxmem\n"
-        "for name in ('soft', 'valuation', 'datamodels', 'analysis', 'exports'):\n"
+        "for name in ('soft', 'valuation', 'datamodels', 'agreement', 'exports'):\n"
         "    getattr(jaxmem, name)\n"
         "jaxmem.models.layers.Conv, jaxmem.content_ids\n"
         "assert 'soft' in dir(jaxmem)\n"

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 import jaxmem
-from jaxmem.augmentation import Views, augment, draw_views
-from jaxmem.keys import GROUP, root_key
+from jaxmem.training.augmentation import Views, augment, draw_views
+from jaxmem.training.keys import GROUP, root_key
 
 
 def draw(batching="packed", trial=0, epoch=0, crop=4, mirror=True, seed=0):

@@ -3,9 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxmem.batches import epoch_batches, steps_per_epoch
-from jaxmem.keys import GROUP, root_key
-from jaxmem.subsets import Subset, draw_bernoulli, draw_subset, inclusion_mask
+from jaxmem.training.batches import epoch_batches, steps_per_epoch
+from jaxmem.training.keys import GROUP, root_key
+from jaxmem.training.subsets import Subset, draw_bernoulli, draw_subset, inclusion_mask
 
 N, M, BATCH = 50, 35, 8
 

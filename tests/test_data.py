@@ -17,7 +17,7 @@ from tensorflow_datasets import features as features_of_tfds
 
 import jaxmem
 from jaxmem import InputError
-from jaxmem.cache import cache_dir
+from jaxmem._shared.cache import cache_dir
 from jaxmem.data import count_duplicates, tfds
 
 SHARD = "mnist-train.array_record-00000-of-00001"

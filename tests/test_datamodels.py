@@ -8,7 +8,7 @@ from scipy.stats import spearmanr
 
 import jaxmem
 from jaxmem import InputError
-from jaxmem.datamodels import fit_datamodels
+from jaxmem.estimates.datamodels import fit_datamodels
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxmem.devices import everywhere, make_mesh, out_of_memory
+from jaxmem._shared.devices import everywhere, make_mesh, out_of_memory
 
 
 @pytest.mark.parametrize("start", [0, 1])

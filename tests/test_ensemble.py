@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from jaxmem import InputError
-from jaxmem.ensemble import (
+from jaxmem.models import Spec, make_model
+from jaxmem.training.ensemble import (
     Plan,
     advance_trial,
     evaluate_trial,
@@ -15,11 +16,10 @@ from jaxmem.ensemble import (
     run_blocks,
     scale_trial,
 )
-from jaxmem.inputs import to_float
-from jaxmem.keys import root_key
-from jaxmem.models import Spec, make_model
-from jaxmem.recipes import Recipe
-from jaxmem.subsets import draw_subset
+from jaxmem.training.inputs import to_float
+from jaxmem.training.keys import root_key
+from jaxmem.training.recipes import Recipe
+from jaxmem.training.subsets import draw_subset
 
 TRIALS = range(8)
 

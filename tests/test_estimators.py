@@ -5,8 +5,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from jaxmem.bits import words_of
-from jaxmem.estimators import influence_counts, memorization_counts, rate_difference
+from jaxmem.estimates.bits import words_of
+from jaxmem.estimates.counts import influence_counts, memorization_counts, rate_difference
 
 
 def mean(values):

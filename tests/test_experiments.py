@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import jaxmem
-from jaxmem.ensemble import Plan
+from jaxmem.training.ensemble import Plan
 
 TRIALS, REPETITIONS = 40, 5
 FOLDER = Path(__file__).parents[1] / "experiments"
@@ -35,7 +35,7 @@ def run(experiments, folders, monkeypatch):
     """Run an experiment on 200 digits; returns its JSON and its table of a name."""
     workdir, results = folders
     plan = Plan(devices=4, width=1, rounds=3)
-    monkeypatch.setattr("jaxmem.running.make_plan", lambda *_: plan)
+    monkeypatch.setattr("jaxmem.running.trials.make_plan", lambda *_: plan)
 
     def call(name, *arguments, repetitions=False):
         flags = [f"--trials={TRIALS}", "--rows=200"]

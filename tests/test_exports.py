@@ -6,9 +6,10 @@ import pytest
 import zarr
 
 import jaxmem
-from jaxmem import estimate, exports
-from jaxmem.soft import soft_memorization
-from jaxmem.valuation import held_out_accuracy, total_influence
+from jaxmem import estimate
+from jaxmem.estimates.soft import soft_memorization
+from jaxmem.estimates.valuation import held_out_accuracy, total_influence
+from jaxmem.reporting import exports
 
 
 @pytest.fixture

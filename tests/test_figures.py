@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import jaxmem
-from jaxmem import figures
-from jaxmem.results import Pairs
+from jaxmem.estimates.results import Pairs
+from jaxmem.reporting import figures
 
 
 def shown(figure):

@@ -7,8 +7,8 @@ import pytest
 
 import jaxmem
 from jaxmem import InputError
-from jaxmem.inputs import measure, to_float
-from jaxmem.subsets import Subset
+from jaxmem.training.inputs import measure, to_float
+from jaxmem.training.subsets import Subset
 
 
 def standardised(images, rows, axes):
@@ -25,7 +25,9 @@ def standardised(images, rows, axes):
 )
 @pytest.mark.parametrize("scale, offset", [(1, 0), (1e-20, 0), (1e30, 0), (1, 1e4)])
 def test_mean_0_and_variance_1_of_what_is_seen(shape, axes, scale, offset, monkeypatch):
-    monkeypatch.setattr("jaxmem.inputs.CHUNK_VALUES", 100)  # several chunks, one not full
+    monkeypatch.setattr(
+        "jaxmem.training.inputs.CHUNK_VALUES", 100
+    )  # several chunks, one not full
     rng = np.random.default_rng(0)
     images = (offset + scale * rng.normal(size=shape)).astype(np.float32)
     rows = rng.permutation(40)[:23]
@@ -118,7 +120,7 @@ def test_kept_models_carry_the_statistics(scaled, digits):
     assert features.train.images.shape == (1437, 1, 32, 1)
     seen = digits.train.images[run.included[3]]
     x = (digits.train.images - seen.mean()) / seen.std()
-    from jaxmem.kept import KeptModels
+    from jaxmem.storage.checkpoints import KeptModels
 
     scaling = {"mean": 0, "factor": 0}
     like = {
@@ -129,7 +131,7 @@ def test_kept_models_carry_the_statistics(scaled, digits):
         "model_state": {},
         "scaling": jax.tree.map(lambda _: np.zeros((1, 1, 1), "f"), scaling),
     }
-    from jaxmem.inputs import Scaling
+    from jaxmem.training.inputs import Scaling
 
     like["scaling"] = Scaling(**like["scaling"])
     for trials, block in KeptModels(run.workdir).blocks(like):

@@ -11,7 +11,7 @@ from runs import LIKE
 
 import jaxmem
 from jaxmem import InputError, predict
-from jaxmem.kept import KeptModels
+from jaxmem.storage.checkpoints import KeptModels
 
 
 @pytest.fixture
@@ -100,7 +100,10 @@ def test_what_cannot_be_predicted(kept, tiny, tiny_recipe, tmp_path, capsys):
 
 LONG = """
 import sys, time
-from jaxmem import kept, load_dataset, planning, run_trials
+from jaxmem.storage import checkpoints as kept
+from jaxmem import load_dataset
+from jaxmem.running import planning
+from jaxmem import run_trials
 planning.BLOCK_SECONDS, kept.SECONDS = 0, 0  # one round a block, kept after every epoch
 load = kept.TrainingOnDisk.load
 def said(*args):
@@ -152,7 +155,7 @@ def test_killed_between_a_model_and_its_trial(tiny, tiny_recipe, tmp_path, monke
 
     for _ in range(2):
         with monkeypatch.context() as patch, pytest.raises(Killed):
-            patch.setattr("jaxmem.trials.TrialStore.append", append)
+            patch.setattr("jaxmem.storage.store.TrialStore.append", append)
             jaxmem.run_trials(tiny, 6, tmp_path / "killed", **flags)
     run = jaxmem.run_trials(tiny, 6, tmp_path / "killed", **flags)
     np.testing.assert_array_equal(run.test_correct, whole.test_correct)
@@ -169,7 +172,7 @@ def test_damaged_states_in_flight_are_trained_anew(tiny, tiny_recipe, tmp_path, 
     (folder / "about" / "metadata").write_text("{")
     (folder / "_CHECKPOINT_METADATA").write_text("{}")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("jaxmem.planning.BLOCK_SECONDS", 0)
+        patch.setattr("jaxmem.running.planning.BLOCK_SECONDS", 0)
         run = jaxmem.run_trials(tiny, 4, tmp_path / "run", **tiny_recipe)
     np.testing.assert_array_equal(run.test_correct, whole.test_correct)
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from jaxmem import run
-from jaxmem.learning import learning_warning
+from jaxmem.estimates.learning import learning_warning
 
 
 def test_what_is_said_of_models():

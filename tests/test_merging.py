@@ -7,7 +7,7 @@ import pytest
 
 import jaxmem
 from jaxmem import InputError
-from jaxmem.merging import repeated_subsets
+from jaxmem.estimates.merging import repeated_subsets
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_repeated_subsets_are_told(train, tiny):
     masks = np.repeat(train("a", 5).included, 3, axis=0)
     run = train("b", 15, masks=masks, seed=1)
     assert repeated_subsets(run) == 10
-    from jaxmem.summary import summarize
+    from jaxmem.reporting.summary import summarize
 
     warnings = summarize(run, run.pairs(), 0.25)["warnings"]
     assert any("10 of 15 trials repeat another's subset" in line for line in warnings)

@@ -7,17 +7,17 @@ import pytest
 
 import jaxmem
 from jaxmem import MODELS, InputError
-from jaxmem.ensemble import (
+from jaxmem.models import Spec, check_model, make_model
+from jaxmem.training.ensemble import (
     advance_trial,
     evaluate_trial,
     init_trial,
     make_ensemble,
     make_job,
 )
-from jaxmem.keys import root_key
-from jaxmem.models import Spec, check_model, make_model
-from jaxmem.recipes import Recipe
-from jaxmem.subsets import draw_subset, inclusion_mask
+from jaxmem.training.keys import root_key
+from jaxmem.training.recipes import Recipe
+from jaxmem.training.subsets import draw_subset, inclusion_mask
 
 SUBSET = 200
 ROOT, TRIAL = root_key(0), np.int32(3)

@@ -1,11 +1,11 @@
 import jax
 import pytest
 
-from jaxmem import planning
-from jaxmem.ensemble import Plan, make_ensemble, make_job
-from jaxmem.keys import root_key
 from jaxmem.models import Spec, make_model
-from jaxmem.recipes import Recipe
+from jaxmem.running import planning
+from jaxmem.training.ensemble import Plan, make_ensemble, make_job
+from jaxmem.training.keys import root_key
+from jaxmem.training.recipes import Recipe
 
 
 @pytest.fixture

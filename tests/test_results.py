@@ -4,10 +4,11 @@ from scipy.stats import false_discovery_control, fisher_exact
 from sklearn.metrics import roc_auc_score
 
 import jaxmem
-from jaxmem import InputError, exports, results
-from jaxmem.estimators import rate_difference
-from jaxmem.results import INFLUENCE_ROWS
-from jaxmem.search import TooManyPairs
+from jaxmem import InputError, exports
+from jaxmem.estimates import results
+from jaxmem.estimates.counts import rate_difference
+from jaxmem.estimates.results import INFLUENCE_ROWS
+from jaxmem.estimates.search.search import TooManyPairs
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +89,7 @@ def test_pairs(run):
 def test_influence_in_several_products(run, monkeypatch):
     whole = run.influence(range(83))
     assert INFLUENCE_ROWS > 83
-    monkeypatch.setattr("jaxmem.results.INFLUENCE_ROWS", 10)
+    monkeypatch.setattr("jaxmem.estimates.results.INFLUENCE_ROWS", 10)
     np.testing.assert_array_equal(run.influence(range(83)), whole)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import jaxmem
 from jaxmem import run
-from jaxmem.recipes import RECIPES, general_recipe
+from jaxmem.training.recipes import RECIPES, general_recipe
 
 FAST = ["--trials=12", "--epochs=2", "--width=1"]
 

@@ -13,8 +13,9 @@ import pytest
 from runs import assert_same
 
 import jaxmem
-from jaxmem import InputError, running
-from jaxmem import trials as trials_
+from jaxmem import InputError
+from jaxmem.running import trials as running
+from jaxmem.storage import store as trials_
 
 
 def test_topped_up_is_uninterrupted(tiny, tiny_recipe, tmp_path):

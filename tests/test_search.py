@@ -6,10 +6,12 @@ import jax
 import numpy as np
 import pytest
 
-from jaxmem import InputError, bits, search, tiles
-from jaxmem.estimators import Counts
-from jaxmem.search import search as find
-from jaxmem.statistics import z_score
+from jaxmem import InputError
+from jaxmem.estimates import bits
+from jaxmem.estimates.counts import Counts
+from jaxmem.estimates.search import search, tiles
+from jaxmem.estimates.search.search import search as find
+from jaxmem.estimates.statistics import z_score
 
 
 def make(trials, n, e, seed=0):
@@ -169,7 +171,7 @@ def test_many_devices_take_no_more_memory(monkeypatch):
     """As many as memory allows, down to one."""
     need = 1_281_167, 50_000, 2_000, 10
     monkeypatch.setattr("jax.local_devices", lambda: jax.devices()[:1] * 64)
-    monkeypatch.setattr("jaxmem.search.make_mesh", lambda most: most)
+    monkeypatch.setattr("jaxmem.estimates.search.search.make_mesh", lambda most: most)
     devices, chunk, pairs = search._allot(2.0, *need)
     assert 1 <= devices < 64 and chunk % (devices * search.ROWS) == 0 and pairs > 10**6
     assert search._allot(64.0, *need)[0] == 64

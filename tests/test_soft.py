@@ -8,19 +8,18 @@ from scipy.special import softmax
 from scipy.stats import norm
 
 import jaxmem
-from jaxmem import InputError, training
-from jaxmem.analysis import detection
-from jaxmem.inputs import to_float
-from jaxmem.kept import KeptModels
-from jaxmem.models import Model
-from jaxmem.soft import (
-    lira_scores,
-    membership_roc,
+from jaxmem import InputError
+from jaxmem.estimates.detection import detection
+from jaxmem.estimates.membership import lira_scores, membership_roc, true_positive_rate
+from jaxmem.estimates.soft import (
     out_of_sample_probabilities,
     soft_influence,
     soft_memorization,
-    true_positive_rate,
 )
+from jaxmem.models import Model
+from jaxmem.storage.checkpoints import KeptModels
+from jaxmem.training import fitting as training
+from jaxmem.training.inputs import to_float
 
 
 @pytest.fixture

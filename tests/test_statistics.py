@@ -6,8 +6,14 @@ import pytest
 from scipy.stats import binom, false_discovery_control, norm
 
 from jaxmem import InputError
-from jaxmem.estimators import Counts, rate_difference
-from jaxmem.statistics import discoveries, interval, p_value, standard_error, z_score
+from jaxmem.estimates.counts import Counts, rate_difference
+from jaxmem.estimates.statistics import (
+    discoveries,
+    interval,
+    p_value,
+    standard_error,
+    z_score,
+)
 
 
 def counts(hits_in, n_in, hits_out, n_out):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from jaxmem import InputError
-from jaxmem.keys import Purpose, root_key, trial_key
-from jaxmem.subsets import draw_balanced, draw_subset, inclusion_mask, subset_size
+from jaxmem.training.keys import Purpose, root_key, trial_key
+from jaxmem.training.subsets import draw_balanced, draw_subset, inclusion_mask, subset_size
 
 
 def test_subset_is_exactly_m_distinct_examples():

@@ -4,18 +4,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxmem import MODELS, run_trials, training
-from jaxmem.ensemble import (
+from jaxmem import MODELS, run_trials
+from jaxmem.models import Spec, from_linen, make_model
+from jaxmem.training import fitting as training
+from jaxmem.training.ensemble import (
     Arrays,
     advance_trial,
     init_trial,
     make_job,
     scale_trial,
 )
-from jaxmem.keys import Purpose, root_key, trial_key
-from jaxmem.models import Spec, from_linen, make_model
-from jaxmem.recipes import RECIPES, Recipe
-from jaxmem.subsets import draw_subset, inclusion_mask
+from jaxmem.training.keys import Purpose, root_key, trial_key
+from jaxmem.training.recipes import RECIPES, Recipe
+from jaxmem.training.subsets import draw_subset, inclusion_mask
 
 SUBSET = 40
 

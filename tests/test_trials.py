@@ -11,7 +11,8 @@ import pytest
 from runs import assert_same
 
 import jaxmem
-from jaxmem import InputError, estimate, trials
+from jaxmem import InputError, estimate
+from jaxmem.storage import store as trials
 
 ARRAYS = ("included", "train_correct", "test_correct", "train_accuracy", "final_loss")
 OLD = Path(__file__).parent / "workdirs"

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 import jaxmem
-from jaxmem import InputError, running
-from jaxmem.ensemble import Plan
-from jaxmem.estimators import Counts
-from jaxmem.statistics import standard_error
-from jaxmem.stopping import Goal
+from jaxmem import InputError
+from jaxmem.estimates.counts import Counts
+from jaxmem.estimates.statistics import standard_error
+from jaxmem.estimates.stopping import Goal
+from jaxmem.running import trials as running
+from jaxmem.training.ensemble import Plan
 
 
 def test_until_a_standard_error(tiny, tiny_recipe, tmp_path, monkeypatch, capsys):
@@ -21,7 +22,7 @@ def test_until_a_standard_error(tiny, tiny_recipe, tmp_path, monkeypatch, capsys
     run = jaxmem.run_trials(tiny, 400, tmp_path, **flags)
 
     def error(trials):
-        part = jaxmem.results.memorization_counts(
+        part = jaxmem.estimates.counts.memorization_counts(
             np.packbits(run.included[:trials], 1),
             np.packbits(run.train_correct[:trials], 1),
         )

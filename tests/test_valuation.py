@@ -5,7 +5,7 @@ import pytest
 
 import jaxmem
 from jaxmem import InputError, valuation
-from jaxmem.valuation import (
+from jaxmem.estimates.valuation import (
     banzhaf_values,
     c_scores,
     held_out_accuracy,

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxmem._shared.devices import aligned
 from jaxmem.data.images import ids_of, one_kind, read_images
 from jaxmem.data.labels import listed, read_labels
-from jaxmem.devices import aligned
 from jaxmem.errors import InputError
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxmem._shared.files import local_path, read_npz
 from jaxmem.data.dataset import Dataset, make_dataset
 from jaxmem.errors import InputError
-from jaxmem.files import local_path, read_npz
 
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 # What others call them, in lower case and without "_".

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxmem.cache import cache_dir
+from jaxmem._shared.cache import cache_dir
+from jaxmem._shared.devices import aligned
+from jaxmem._shared.files import local_path, read_npz, replacing
+from jaxmem._shared.progress import progress
 from jaxmem.data.dataset import Dataset, Examples, make_dataset
-from jaxmem.devices import aligned
 from jaxmem.errors import InputError
-from jaxmem.files import local_path, read_npz, replacing
-from jaxmem.progress import progress
 
 INSTALL_HINT = "install TensorFlow for that: pip install tensorflow"
 READ_ROWS = 1000  # rows decoded at a time

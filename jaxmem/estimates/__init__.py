@@ -1,0 +1,1 @@
+"""From outcomes to memorization, influence and what else they say; trains nothing."""

@@ -1,0 +1,1 @@
+"""All N x E influences, searched in tiles that never leave the device whole."""

@@ -1,0 +1,1 @@
+"""Estimates as tables, figures and files for others; computes nothing."""

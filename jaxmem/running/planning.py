@@ -1,0 +1,96 @@
+"""How wide an ensemble to run on this machine: time a few widths, keep the fastest."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from jaxmem._shared.devices import out_of_memory
+from jaxmem._shared.progress import progress
+from jaxmem.training.ensemble import Ensemble, Job, Plan
+
+GROWTH = 4  # from one width to the next
+PROBE_STEPS = 32  # training steps that a width is timed on
+PROBE_SECONDS = 0.1  # a timing repeats them until it has taken this long
+TURNS = 3  # timings of a width, in turns with the one it must beat
+WIDER_MUST_GAIN = 1.1  # how much faster a wider ensemble must be: else noise would choose
+BLOCK_SECONDS = 2.0  # about what a block takes, where a trial takes less
+
+
+def make_plan(ensemble: Ensemble, width: int | None = None) -> Plan:
+    """Take the given width, or time a few and keep the fastest that fits in memory.
+
+    The number of trials has no say: a run that is topped up keeps its plan, and by that the
+    rounding of its products.
+    """
+    probe = _probe_job(ensemble.job)
+    if width is None:
+        width, seconds = _fastest(ensemble, probe)
+    else:
+        timer = _timer(ensemble, probe, width)
+        seconds = min(timer() for _ in range(TURNS))
+    devices = ensemble.mesh.size
+    longer = ensemble.job.recipe.epochs * ensemble.job.steps
+    longer /= probe.recipe.epochs * probe.first_steps
+    rounds = round(BLOCK_SECONDS / (seconds * longer * width * devices))
+    return Plan(devices, width, max(1, rounds))
+
+
+def _probe_job(job: Job) -> Job:
+    """The same training, cut to about PROBE_STEPS steps."""
+    steps = min(job.steps, PROBE_STEPS)
+    epochs = min(job.recipe.epochs, PROBE_STEPS // steps)
+    recipe = dataclasses.replace(job.recipe, epochs=epochs)
+    return job._replace(first_steps=steps, recipe=recipe)
+
+
+def _fastest(ensemble: Ensemble, probe: Job) -> tuple[int, float]:
+    """(width, seconds a model).
+
+    Widths grow until one does not clearly beat the one before it, or memory is short. Since
+    machines are noisy, a width is timed in turns with the best so far.
+    """
+    best, best_timer = 1, _timer(ensemble, probe, 1)
+    best_seconds = best_timer()
+    with progress("timing ensemble widths:", None, "timed") as bar:
+        while True:
+            width = best * GROWTH
+            bar.update()
+            try:
+                timer = _timer(ensemble, probe, width)
+                turns = [(best_timer(), timer()) for _ in range(TURNS)]
+            except jax.errors.JaxRuntimeError as error:
+                if out_of_memory(error):
+                    return best, best_seconds
+                raise
+            best_seconds = min(best_seconds, *(before for before, _ in turns))
+            seconds = min(now for _, now in turns)
+            if seconds * WIDER_MUST_GAIN > best_seconds:
+                return best, best_seconds
+            best, best_timer, best_seconds = width, timer, seconds
+
+
+def _timer(ensemble: Ensemble, probe: Job, width: int) -> Callable[[], float]:
+    """Compile for this width; each call then returns seconds a model."""
+    programs = ensemble.programs(width, probe)
+    trials = ensemble.place(np.arange(ensemble.mesh.size * width, dtype=np.int32))
+
+    def train() -> float:
+        states = jax.block_until_ready(programs.init(trials))
+        start = time.perf_counter()
+        states = programs.advance(trials, states, 0, probe.recipe.epochs)
+        jax.block_until_ready(states)
+        return time.perf_counter() - start
+
+    train()
+
+    def seconds_per_model() -> float:
+        spent, calls = 0.0, 0
+        while spent < PROBE_SECONDS:
+            spent += train()
+            calls += 1
+        return spent / (calls * trials.size)
+
+    return seconds_per_model

@@ -1,0 +1,217 @@
+"""Run the models that a workdir kept.
+
+run = jaxmem.predict_trials("runs/digits", other)  # trained with keep_models=True
+run.pairs()                                        # influence on the test examples of other
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from jaxmem._shared.arguments import whole
+from jaxmem._shared.devices import AXIS, everywhere, make_mesh, use_all_cores
+from jaxmem._shared.progress import progress, say
+from jaxmem.data import Dataset, make_dataset
+from jaxmem.errors import InputError
+from jaxmem.estimates.results import Run, open_run
+from jaxmem.models import Model, Spec, make_model
+from jaxmem.models.contract import PyTree
+from jaxmem.storage.checkpoints import KeptModels, kept_part
+from jaxmem.training import fitting as training
+from jaxmem.training.fitting import TrainState
+from jaxmem.training.inputs import describe_inputs, measure, to_float
+from jaxmem.training.subsets import Subset
+
+FEATURE_ROWS = 500  # images whose features are computed at a time
+
+
+class _Kept(NamedTuple):
+    run: Run
+    trials: np.ndarray  # int64 [K], finished ones whose models were kept, sorted
+    models: KeptModels
+    model: Model
+    like: PyTree  # the tree of one kept model, as shapes
+
+
+def predict_trials(workdir: str | Path, data: Dataset) -> Run:
+    """The workdir's run, as if data.test had been its test set.
+
+    Its trials are those finished ones whose models were kept. Raises InputError if there
+    are none, or if the inputs are of another kind or shape, or of more classes, than the
+    models know; says so where they have another range.
+    """
+    with jax.enable_x64(False):
+        return _predict_trials(workdir, data)
+
+
+def _predict_trials(workdir: str | Path, data: Dataset) -> Run:
+    run, wanted, models, model, like = _open(workdir, data)
+    classes = run.config["num_classes"]
+    if data.test.labels.max() >= classes:
+        raise InputError(
+            f"{data.name} has label {data.test.labels.max()}; the models of {workdir} know "
+            f"{classes} classes, 0 … {classes - 1}"
+        )
+    if data.class_names and run.class_names and data.class_names != run.class_names:
+        raise InputError(
+            f"{data.name} has the classes {', '.join(data.class_names[:4])}, …, "
+            f"the models of {workdir} {', '.join(run.class_names[:4])}, …; give it "
+            "these by make_dataset(…, class_names=run.class_names)"
+        )
+    images = _like_inputs(data.test.images, run.config["inputs"], data.name)
+    program = _predict_models(model, make_mesh(), images, data.test.labels)
+    correct = np.zeros((wanted.size, data.test.labels.size), bool)
+    with progress("predicting", wanted.size, "models") as bar:
+        for numbers, block in models.blocks(like):
+            place = np.searchsorted(wanted, numbers).clip(max=wanted.size - 1)
+            known = wanted[place] == numbers  # not one that diverged
+            right = np.asarray(program(block))
+            correct[place[known]] = right[known]
+            bar.update(len(numbers))
+    return run.with_test(wanted, data.test, correct)
+
+
+def _predict_models(
+    model: Model, mesh: Mesh, images: jax.Array, labels: jax.Array
+) -> Callable[[PyTree], jax.Array]:
+    """f(kept_part with a leading M) -> bool [M, R], right on images [R, H, W, C].
+
+    The models are shared out among the mesh's devices.
+    """
+
+    def local(images, labels, kept):
+        def one(kept):
+            state = TrainState(**kept, opt_state=None)
+            return training.predict(model, state, images, labels).correct
+
+        return jax.lax.map(one, kept)
+
+    many, shared = PartitionSpec(AXIS), PartitionSpec()
+    program = jax.jit(
+        jax.shard_map(
+            local,
+            mesh=mesh,
+            in_specs=(shared, shared, many),
+            out_specs=many,
+            check_vma=False,
+        )
+    )
+    images, labels = everywhere((images, labels), mesh)
+
+    def call(kept):
+        count = len(jax.tree.leaves(kept)[0])
+        fill = -count % mesh.size
+
+        def filled(a):
+            return np.concatenate([a, np.repeat(a[-1:], fill, axis=0)])
+
+        kept = jax.device_put(jax.tree.map(filled, kept), NamedSharding(mesh, many))
+        return program(images, labels, kept)[:count]
+
+    return call
+
+
+def _like_inputs(images: np.ndarray, trained: dict, name: str) -> np.ndarray:
+    """Images of the kind that the models were trained on; says where their range differs.
+
+    Raises InputError, with the line that mends it, for another kind.
+    """
+    kind, low, high = trained["kind"], trained["low"], trained["high"]
+    mine = describe_inputs(images)
+    ours = f"{name} has inputs of kind {mine['kind']} in {mine['low']:g} … {mine['high']:g}"
+    theirs = f"the models were trained on {kind} in {low:g} … {high:g}"
+    integral = np.dtype(kind).kind != "f"
+    scale = f"{high:g} / {mine['high']:g}"
+    if integral != (images.dtype.kind != "f"):
+        line = f"x_test.astype('float32') * ({scale})"
+        if integral:
+            line = f"numpy.rint(x_test * ({scale})).astype({kind!r})"
+        raise InputError(
+            f"{ours}, but {theirs}; if that is another scale alone, give {line}"
+        )
+    if integral and not np.array_equal(images.astype(kind), images):
+        line = f"numpy.rint(x_test * ({scale})).astype({kind!r})"
+        raise InputError(
+            f"{ours}, but {theirs}; if that is another scale alone, give {line}"
+        )
+    span = high - low
+    beyond = max(low - mine["low"], mine["high"] - high) > span / 4
+    if beyond or mine["high"] - mine["low"] < span / 2:
+        say(f"warning: {ours}, but {theirs}; predictions on another scale mean nothing")
+    return images.astype(kind, copy=False)
+
+
+def extract_features(workdir: str | Path, data: Dataset, trial: int = 0) -> Dataset:
+    """The data as a kept model sees it: what its last dense layer is given, D numbers.
+
+    The result's images are float32 [R, 1, D, 1], its ids those of the features. Raises
+    InputError if the trial's model was not kept, knows no features, or takes other images.
+    """
+    with jax.enable_x64(False):
+        return _extract_features(workdir, data, whole("trial", trial))
+
+
+def _extract_features(workdir: str | Path, data: Dataset, trial: int) -> Dataset:
+    run, wanted, models, model, like = _open(workdir, data)
+    if trial not in wanted:
+        raise InputError(f"{workdir} kept no model of trial {trial}")
+    if model.features is None:
+        raise InputError(
+            f"model {run.config['model']} names no features; give its Model the function"
+        )
+    numbers, block = next(part for part in models.blocks(like) if trial in part[0])
+    place = numbers.tolist().index(trial)
+    one = jax.tree.map(lambda a: jnp.asarray(a[place]), block)
+
+    @jax.jit
+    def features(images):
+        inputs = to_float(images, one["scaling"])
+        return model.features(one["params"], one["model_state"], inputs)
+
+    def of(images):
+        images = _like_inputs(images, run.config["inputs"], data.name)
+        starts = range(0, len(images), FEATURE_ROWS)
+        return np.concatenate([features(images[s : s + FEATURE_ROWS]) for s in starts])
+
+    return make_dataset(
+        f"{data.name}-{run.config['model']}-features",
+        of(data.train.images),
+        data.train.labels,
+        of(data.test.images),
+        data.test.labels,
+        data.num_classes,
+    )
+
+
+def _open(workdir: str | Path, data: Dataset) -> _Kept:
+    use_all_cores()
+    run = open_run(workdir)
+    folder = run.workdir / "models"
+    models = KeptModels(run.workdir) if folder.exists() else None
+    wanted = np.intersect1d(run.trials, models.trials()) if models else np.zeros(0, int)
+    if not wanted.size:
+        raise InputError(f"{workdir} kept no models: train it with --keep-models")
+    shape = tuple(run.config["image_shape"])
+    if data.test.images.shape[1:] != shape:
+        raise InputError(
+            f"{data.name} has images of shape {data.test.images.shape[1:]}; the models of "
+            f"{workdir} know {shape}"
+        )
+    precision = jnp.dtype(run.config["precision"])
+    spec = Spec(run.config["num_classes"], tuple(run.config["hidden"]), precision)
+    model = make_model(run.config["model"], spec)
+    image = jax.ShapeDtypeStruct(shape, jnp.float32)
+    params, state = jax.eval_shape(model.init, jax.random.key(0), image)
+    scaling = None
+    if run.config["standardize"]:
+        index = jax.ShapeDtypeStruct((1,), jnp.int32)
+        scaling = jax.eval_shape(
+            lambda image, index: measure(image[None], Subset(index, 1)), image, index
+        )
+    like = kept_part(TrainState(params, state, None, scaling))
+    return _Kept(run, wanted, models, model, like)

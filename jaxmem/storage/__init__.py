@@ -1,0 +1,1 @@
+"""What a workdir holds: its configuration, the outcomes of its trials, kept models."""

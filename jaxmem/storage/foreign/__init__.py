@@ -1,0 +1,1 @@
+"""Trials that others trained."""

@@ -1,0 +1,284 @@
+"""Arrays of trials that others trained: taken for nothing that they are not."""
+
+import hashlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxmem._shared.progress import progress
+from jaxmem.errors import InputError
+from jaxmem.storage import store as trials_
+
+BLOCK = 256  # trials that are read or written at a time
+MOST = 2**31 - 2  # of labels and numbers of examples; one more is an int32 too
+OF_INDICES = (
+    "; of lists of indices make masks = np.zeros((trials, examples), bool); "
+    "np.put_along_axis(masks, indices, True, axis=1)"
+)
+
+
+class Checked(NamedTuple):
+    """Arrays that fit each other."""
+
+    masks: np.ndarray  # [T, N], as they were given: bool, whole numbers or floating point
+    train: np.ndarray  # [T, N], likewise
+    test: np.ndarray  # [T, E], likewise
+    tr_labels: np.ndarray  # int32 [N]
+    tt_labels: np.ndarray  # int32 [E]
+    class_names: np.ndarray  # str [K], or [0] where classes are numbers
+    margins: bool
+    status: np.ndarray  # uint8 [T], of `jaxmem.trials`
+    digest: str  # of the masks
+    blank: dict[str, np.ndarray]  # of train and test: bool [T], nothing is right
+
+
+class _Side(NamedTuple):
+    """What the outcomes of one side hold, in the completed trials."""
+
+    blank: np.ndarray  # bool [T]: all are False or 0
+    nan: np.ndarray  # bool [T]: some are NaN
+    margin: float | None = None  # a value that is no outcome, if there is one
+    lowest: float = np.inf
+    highest: float = -np.inf
+    whole: bool = True  # all values are whole numbers
+
+
+def check_arrays(masks, train, test, tr_labels, tt_labels, completed) -> Checked:
+    """Arrays as others gave them, if they fit; raises InputError, naming what does not."""
+    masks = as_numbers("masks", masks, ("trials", "examples"))
+    train = as_numbers("train outcomes", train, ("trials", "examples"))
+    test = as_numbers("test outcomes", test, ("trials", "examples"))
+    trials, n = masks.shape
+    done = _check_completed(completed, trials)
+    seen, digest = _check_masks(masks, done)
+    for what, array, wanted in (("train", train, n), ("test", test, "examples")):
+        if array.shape[0] != trials or (array is train and array.shape[1] != n):
+            raise InputError(
+                f"{what} outcomes have shape {list(array.shape)}; masks of {trials} trials "
+                f"and {n} examples want [{trials}, {wanted}]"
+            )
+    labels = _check_labels(tr_labels, tt_labels, n, test.shape[1])
+    sides = {
+        "train": _check_outcomes("train", train, done),
+        "test": _check_outcomes("test", test, done),
+    }
+    margins = _are_margins(sides)
+    return Checked(
+        *(masks, train, test),
+        *labels,
+        margins=margins,
+        status=_status(done & seen, *sides.values(), margins),
+        digest=digest,
+        blank={name: side.blank for name, side in sides.items()},
+    )
+
+
+def as_numbers(what: str, given, dims: tuple[str, ...], empty: bool = False) -> np.ndarray:
+    """Numbers or bools of as many dimensions as there are `dims`."""
+    expected = f"bool or numbers [{', '.join(dims)}]"
+    if isinstance(given, np.ma.MaskedArray):
+        raise InputError(f"{what} are a masked array; fill it, as with .filled(np.nan)")
+    try:
+        array = np.asarray(given)
+    except (ValueError, TypeError) as error:  # rows of several lengths, for one
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{what} are not {expected}: {reason}") from None
+    if array.dtype.kind not in "biuf":
+        kind = "structured" if array.dtype.names else array.dtype
+        raise InputError(f"{what} are {kind} {list(array.shape)}; expected {expected}")
+    if array.ndim != len(dims):
+        raise InputError(
+            f"{what} are {array.dtype} {list(array.shape)}; expected {expected}"
+        )
+    if array.size == 0 and not empty:
+        none = dims[array.shape.index(0)]
+        raise InputError(f"{what} have shape {list(array.shape)}: there are no {none}")
+    return array
+
+
+def is_strange(values: np.ndarray) -> np.ndarray:
+    """Where values are neither 0 nor 1; NaN is strange too."""
+    if values.dtype == bool:
+        return np.zeros(values.shape, bool)
+    return (values != 0) & (values != 1)
+
+
+def are_whole(values: np.ndarray) -> np.ndarray:
+    """Where values are whole numbers from 0 to MOST."""
+    values = values.astype(np.float64)  # MOST is beyond float16
+    return (values >= 0) & (values <= MOST) & (np.trunc(values) == values)
+
+
+def _check_completed(completed, trials: int) -> np.ndarray:
+    """Which trials are completed, bool [T]."""
+    if completed is None:
+        return np.ones(trials, bool)
+    array = as_numbers("completed flags", completed, ("trials",))
+    if array.shape != (trials,):
+        raise InputError(
+            f"completed flags have shape {list(array.shape)}; masks of {trials} trials "
+            f"want [{trials}]"
+        )
+    strange = array[is_strange(array)]
+    if strange.size:
+        raise InputError(f"completed flags hold {strange[0]}; expected bool, or 0 and 1")
+    return array != 0
+
+
+def _check_masks(masks: np.ndarray, done: np.ndarray) -> tuple[np.ndarray, str]:
+    """Which trials saw anything, bool [T], and what names these masks."""
+    seen, digest = np.zeros(len(masks), bool), hashlib.sha256()
+    for some in blocks_of("checking masks of", len(masks)):
+        rows = np.where(done[some, None], masks[some], False)
+        strange = rows[is_strange(rows)]
+        if strange.size:
+            hint = OF_INDICES if masks.dtype.kind in "iu" else ""
+            raise InputError(
+                f"masks hold {strange[0]}; expected True (or 1) where a trial was trained "
+                f"on an example, False (or 0) elsewhere{hint}"
+            )
+        seen[some] = rows.any(axis=1)
+        digest.update(np.packbits(rows != 0, axis=1))
+    return seen, digest.hexdigest()[:16]
+
+
+def _check_outcomes(what: str, outcomes: np.ndarray, done: np.ndarray) -> _Side:
+    side = _Side(np.ones(len(done), bool), np.zeros(len(done), bool))
+    for some in blocks_of(f"checking {what} outcomes of", len(done)):
+        rows = np.where(done[some, None], outcomes[some], False)
+        side.blank[some] = ~rows.any(axis=1)
+        if rows.dtype.kind == "f":
+            side = _check_floats(side, some, rows)
+            continue
+        strange = rows[is_strange(rows)]
+        if strange.size:
+            raise InputError(
+                f"{what} outcomes hold {strange[0]}; expected bool, 0 and 1, or margins in "
+                "floating point"
+            )
+    return side
+
+
+def _check_floats(side: _Side, some: slice, rows: np.ndarray) -> _Side:
+    """What a side holds, with some more rows [M, E] of floating point."""
+    unknown = np.isnan(rows)
+    side.nan[some] = unknown.any(axis=1)
+    margins = rows[is_strange(rows) & ~unknown]
+    if not margins.size:
+        return side
+    finite = margins[np.isfinite(margins)]
+    return side._replace(
+        margin=float(margins[0]) if side.margin is None else side.margin,
+        # 0 and 1 change neither sign nor whether anything is above 1.
+        lowest=min(side.lowest, float(margins.min())),
+        highest=max(side.highest, float(margins.max())),
+        whole=side.whole and bool((finite % 1 == 0).all()),
+    )
+
+
+def _are_margins(sides: dict[str, _Side]) -> bool:
+    """Whether both sides are margins; refuses one side alone, and what is no margin."""
+    of_margins = [name for name, side in sides.items() if side.margin is not None]
+    if not of_margins:
+        return False
+    found = [sides[name] for name in of_margins]
+    name, value = of_margins[0], found[0].margin
+    if min(side.lowest for side in found) >= 0:
+        highest = max(side.highest for side in found)
+        kind = "probabilities" if highest <= 1 else "classes"
+        if highest <= 1 or all(side.whole for side in found):
+            raise InputError(
+                f"{name} outcomes hold {value:g} and nothing below 0: these look like "
+                f"{kind}; give margins, which are above 0 where an example is right and "
+                "below where it is wrong, or outcomes (bool)"
+            )
+    if len(of_margins) == 1:
+        (other,) = sides.keys() - {name}
+        raise InputError(
+            f"{name} outcomes are margins (one is {value:g}), {other} outcomes are right "
+            f"or wrong; give both as margins, or both as outcomes ({name} > 0)"
+        )
+    return True
+
+
+def _status(started: np.ndarray, train: _Side, test: _Side, margins: bool) -> np.ndarray:
+    """uint8 [T]; raises InputError where no trial is finished."""
+    if margins:  # no trained model's are exactly 0 for all examples of a side
+        blank = train.blank | test.blank
+    else:
+        blank = train.blank & test.blank
+    status = np.where(blank, trials_.MISSING, trials_.FINISHED).astype(np.uint8)
+    status[train.nan | test.nan] = trials_.DIVERGED
+    status[~started] = trials_.MISSING
+    if not (status == trials_.FINISHED).any():
+        missing, diverged = count_left_out(status)
+        raise InputError(
+            f"no trial of {status.size} is finished: {missing} never were (not completed, "
+            f"an empty mask or nothing right), {diverged} diverged (NaN)"
+        )
+    return status
+
+
+def count_left_out(status: np.ndarray) -> tuple[int, int]:
+    """How many trials never finished, and how many diverged, of their status [T]."""
+    return tuple(int((status == s).sum()) for s in (trials_.MISSING, trials_.DIVERGED))
+
+
+def blocks_of(doing: str, trials: int) -> Iterator[slice]:
+    """All rows, BLOCK at a time."""
+    with progress(doing, trials, "trials") as bar:
+        for start in range(0, trials, BLOCK):
+            yield slice(start, min(start + BLOCK, trials))
+            bar.update(min(BLOCK, trials - start))
+
+
+def _check_labels(tr_labels, tt_labels, n: int, e: int):
+    """int32 [N] and [E], and the names of classes, str [K] or [0].
+
+    Text becomes its place among all the texts, sorted.
+    """
+    names = np.zeros(0, str)
+    if tr_labels is None and tt_labels is None:
+        return np.zeros(n, np.int32), np.zeros(e, np.int32), names
+    if tr_labels is None or tt_labels is None:
+        given, other = ("test", "train") if tr_labels is None else ("train", "test")
+        raise InputError(
+            f"{given} labels are given and {other} labels are not; give both or neither"
+        )
+    train, test = _as_labels("train", tr_labels, n), _as_labels("test", tt_labels, e)
+    if train.dtype.kind == test.dtype.kind and train.dtype.kind in "US":
+        both = np.concatenate([train, test]).astype(str)
+        names, both = np.unique(both, return_inverse=True)
+        train, test = both[:n], both[n:]
+    elif "U" in (kinds := train.dtype.kind + test.dtype.kind) or "S" in kinds:
+        raise InputError(
+            f"train labels are {train.dtype}, test labels {test.dtype}; give both as "
+            "numbers, or both as text"
+        )
+    return train.astype(np.int32), test.astype(np.int32), names
+
+
+def _as_labels(what: str, given, size: int) -> np.ndarray:
+    """Whole numbers from 0, or text, [size]."""
+    what = f"{what} labels"
+    try:
+        array = np.asarray(given)
+    except (ValueError, TypeError):
+        raise InputError(f"{what} have several lengths; expected [{size}]") from None
+    if array.dtype.kind in "OT" and all(isinstance(label, str) for label in array.flat):
+        array = array.astype(str)
+    if array.dtype.kind not in "biufUS" or isinstance(given, np.ma.MaskedArray):
+        kind = type(given).__name__ if array.dtype.names else array.dtype
+        raise InputError(f"{what} are {kind}; expected whole numbers or text [{size}]")
+    if array.shape != (size,):
+        hint = "; of one-hot rows give .argmax(axis=1)" if array.ndim == 2 else ""
+        raise InputError(f"{what} have shape {list(array.shape)}; expected [{size}]{hint}")
+    if array.dtype.kind in "iuf":
+        good = are_whole(array)
+        if not good.all():
+            raise InputError(
+                f"{what} hold {array[~good][0]}; expected whole numbers from 0 to "
+                f"{MOST}, or text"
+            )
+    return array

@@ -1,0 +1,1 @@
+"""From a subset to the outcomes of its model: pure JAX, no disk, no clock, no progress."""

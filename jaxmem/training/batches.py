@@ -1,0 +1,74 @@
+"""Two ways to feed a model its subset; one kind of batch: (example index, loss weight).
+
+packed: a trial walks its own shuffled examples. No work is wasted.
+masked: a group of trials shares one shuffled walk over all N examples, and each weighs it
+with its own inclusion mask. One pass of reading feeds the group, at the price of the
+examples that a model ignores. A batch then holds about subset_fraction · batch_size
+examples of a model.
+
+Either walk is cut into batches whose sizes differ by at most one: a last batch of a few
+examples would take as large a step as any other.
+"""
+
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxmem.training.keys import Purpose, group_key, trial_key
+from jaxmem.training.subsets import Subset
+
+Batching = Literal["packed", "masked"]
+BATCHINGS: tuple[str, ...] = ("packed", "masked")
+
+
+class Batches(NamedTuple):
+    """One epoch of S batches of up to B examples."""
+
+    index: jax.Array  # int32 [S, B]
+    weight: jax.Array  # float32 [S, B], 0 or 1
+
+
+def steps_per_epoch(batching: Batching, n: int, m: int, batch_size: int) -> int:
+    """S, for n training examples and subsets of m."""
+    return -(-(m if batching == "packed" else n) // batch_size)
+
+
+def epoch_batches(
+    batching: Batching,
+    root: jax.Array,
+    trial: jax.Array,
+    epoch: jax.Array,
+    subset: Subset,
+    mask_N: jax.Array,
+    steps: int,
+) -> Batches:
+    """The batches of one epoch of one trial, `steps` of them.
+
+    Places beyond a batch's end repeat the first example of the walk at weight 0: in packed
+    mode that is an included one, so that no excluded example is ever read.
+    """
+    if batching == "packed":
+        key = jax.random.fold_in(trial_key(root, Purpose.SHUFFLE, trial), epoch)
+        walk = _shuffled(key, subset)
+        length = subset.count
+    else:
+        key = jax.random.fold_in(group_key(root, Purpose.SHARED_SHUFFLE, trial), epoch)
+        walk = jax.random.permutation(key, jnp.arange(mask_N.size, dtype=jnp.int32))
+        length = walk.size
+    size, longer = length // steps, length % steps  # the first `longer` have one more
+    step = jnp.arange(steps, dtype=jnp.int32)[:, None]
+    place = jnp.arange(-(-walk.size // steps), dtype=jnp.int32)[None]
+    inside = place < size + (step < longer)
+    index = walk[jnp.where(inside, step * size + jnp.minimum(step, longer) + place, 0)]
+    if batching == "masked":
+        inside &= mask_N[index]
+    return Batches(index, inside.astype(jnp.float32))
+
+
+def _shuffled(key: jax.Array, subset: Subset) -> jax.Array:
+    """The subset in random order, its padding last: int32 [M]."""
+    if isinstance(subset.count, int):  # no padding
+        return jax.random.permutation(key, subset.index)
+    place = jax.random.permutation(key, jnp.arange(subset.index.size, dtype=jnp.int32))
+    return subset.index[place[jnp.argsort(place >= subset.count, stable=True)]]

@@ -1,0 +1,188 @@
+"""ONE model: init, fit, predict. Knows no ensemble, no mesh, no disk."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxmem.models.contract import Model, PyTree
+from jaxmem.training.augmentation import Views, augment
+from jaxmem.training.batches import Batches
+from jaxmem.training.inputs import Scaling, to_float
+from jaxmem.training.recipes import Recipe
+
+# Rows per evaluation step: enough for the matrix units; for large images fewer, so that
+# evaluation needs less memory than training did.
+EVAL_ROWS = (16, 1000)  # at least, at most
+EVAL_VALUES = 2**20  # pixels times channels
+
+
+class TrainState(NamedTuple):
+    params: PyTree
+    model_state: PyTree
+    opt_state: PyTree
+    scaling: Scaling | None = None  # of the inputs, where they are standardised
+
+
+class Predictions(NamedTuple):
+    """What the final model says of R examples."""
+
+    correct: jax.Array  # bool [R]: argmax of the logits is the label
+    loss: jax.Array  # float32 [R]: cross-entropy, nats, without label smoothing
+    margin: jax.Array  # float32 [R]: logit of the label minus log-sum-exp of the others
+    finite: jax.Array  # bool []: every logit is finite
+    probability: jax.Array | None = None  # float32 [R, K] of each class, if asked for
+
+
+def make_optimizer(recipe: Recipe, steps: int) -> optax.GradientTransformation:
+    """The optimiser that the recipe says, for epochs of `steps` steps.
+
+    Weight decay is of kernels alone, not of biases and scales: L2 in SGD's gradient, beside
+    the gradient in AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101).
+    """
+
+    def kernels(params):
+        return jax.tree.map(lambda a: a.ndim > 1, params)
+
+    rate = _learning_rate(recipe, steps)
+    if recipe.optimizer == "adamw":
+        decay = recipe.weight_decay
+        return optax.adamw(rate, b1=recipe.momentum, weight_decay=decay, mask=kernels)
+    sgd = optax.sgd(rate, recipe.momentum or None, nesterov=recipe.optimizer == "nesterov")
+    if not recipe.weight_decay:
+        return sgd
+    return optax.chain(optax.add_decayed_weights(recipe.weight_decay, kernels), sgd)
+
+
+def _learning_rate(recipe: Recipe, steps: int) -> float | optax.Schedule:
+    """A warm-up of W steps takes 1, 2, … W parts in W + 1 of the rate, never 0."""
+    warmup, total = recipe.warmup_steps(steps), recipe.epochs * steps
+    rate: float | optax.Schedule = recipe.learning_rate
+    if recipe.schedule == "linear":
+        rate = optax.linear_schedule(rate, 0.0, total - warmup)
+    if not warmup:
+        return rate
+    rest = rate if callable(rate) else optax.constant_schedule(rate)
+    peak = recipe.learning_rate
+    up = optax.linear_schedule(peak / (warmup + 1), peak, warmup)
+    return optax.join_schedules([up, rest], [warmup])
+
+
+def init(
+    model: Model,
+    optimizer: optax.GradientTransformation,
+    key: jax.Array,
+    images: jax.Array,
+) -> TrainState:
+    """A fresh model for images like images [N, H, W, C], with no scaling yet."""
+    params, model_state = model.init(key, images[0].astype(jnp.float32))
+    return TrainState(params, model_state, optimizer.init(params))
+
+
+def train_step(
+    model: Model,
+    optimizer: optax.GradientTransformation,
+    label_smoothing: float,
+    state: TrainState,
+    images_BxHxWxC: jax.Array,
+    labels_B: jax.Array,
+    weights_B: jax.Array,
+) -> TrainState:
+    """One step on the mean cross-entropy over the examples of weight 1.
+
+    Without any, nothing changes: no momentum, no decay, no step of the schedule.
+    """
+    # 0 · NaN is NaN: an excluded example is blanked, not only weighted by 0.
+    seen = weights_B > 0
+    images = to_float(images_BxHxWxC, state.scaling)
+    images = jnp.where(seen[:, None, None, None], images, jnp.float32(0))
+    labels = jnp.where(seen, labels_B, 0)
+
+    def loss_fn(params):
+        logits, model_state = model.apply(params, state.model_state, images, weights_B)
+        targets = jax.nn.one_hot(labels, logits.shape[-1], dtype=jnp.float32)
+        targets = optax.smooth_labels(targets, label_smoothing)
+        losses = optax.softmax_cross_entropy(logits, targets)
+        total = jnp.sum(weights_B * losses)
+        return total / jnp.maximum(jnp.sum(weights_B), 1), model_state
+
+    grads, model_state = jax.grad(loss_fn, has_aux=True)(state.params)
+    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    new = TrainState(params, model_state, opt_state, state.scaling)
+    return jax.tree.map(lambda a, b: jnp.where(jnp.any(seen), a, b), new, state)
+
+
+def fit(
+    model: Model,
+    optimizer: optax.GradientTransformation,
+    recipe: Recipe,
+    state: TrainState,
+    images: jax.Array,
+    labels: jax.Array,
+    batches_of: Callable[[jax.Array], tuple[Batches, Views | None]],
+    first: jax.Array,
+    last: jax.Array,
+) -> TrainState:
+    """Train for the epochs first … last - 1 on images [N, H, W, C] and labels int32 [N].
+
+    batches_of(epoch) says which rows each step of an epoch takes, at which weight, and how
+    they are augmented. The bounds are arguments of the compiled program, so that a training
+    in parts is the same program, and gives the same bits, as one in a single call.
+    """
+
+    def step(state, batch):
+        (index, weight), views = batch
+        rows = images[index]
+        if views is not None:
+            rows = augment(rows, views, recipe.crop)
+        smoothing = recipe.label_smoothing
+        return train_step(
+            model, optimizer, smoothing, state, rows, labels[index], weight
+        ), None
+
+    def epoch(number, state):
+        return jax.lax.scan(step, state, batches_of(number))[0]
+
+    return jax.lax.fori_loop(first, last, epoch, state)
+
+
+def predict(
+    model: Model,
+    state: TrainState,
+    images: jax.Array,
+    labels: jax.Array,
+    probabilities: bool = False,
+) -> Predictions:
+    """Evaluate on images [R, H, W, C] and labels int32 [R], in chunks of rows."""
+    rows = labels.size
+    least, most = EVAL_ROWS
+    chunk = min(max(least, EVAL_VALUES // math.prod(images.shape[1:])), most, rows)
+    # The last chunk overlaps the one before it, so that all have one shape.
+    starts = jnp.minimum(jnp.arange(0, rows, chunk), rows - chunk)
+
+    def one(start):
+        batch = jax.lax.dynamic_slice_in_dim(images, start, chunk)
+        label = jax.lax.dynamic_slice_in_dim(labels, start, chunk)
+        inputs = to_float(batch, state.scaling)
+        logits, _ = model.apply(state.params, state.model_state, inputs, None)
+        loss = optax.softmax_cross_entropy_with_integer_labels(logits, label)
+        correct = jnp.argmax(logits, axis=-1) == label
+        is_label = jax.nn.one_hot(label, logits.shape[-1], dtype=bool)
+        others = jax.nn.logsumexp(logits, axis=-1, where=~is_label)
+        margin = jnp.sum(logits, axis=-1, where=is_label) - others
+        probability = jax.nn.softmax(logits) if probabilities else None
+        return (correct, loss, margin, probability), jnp.all(jnp.isfinite(logits))
+
+    chunks, finite = jax.lax.map(one, starts)
+
+    def flat(chunks):
+        overlap = starts.size * chunk - rows
+        body = chunks[:-1].reshape(-1, *chunks.shape[2:])
+        return jnp.concatenate([body, chunks[-1, overlap:]])
+
+    correct, loss, margin, probability = jax.tree.map(flat, chunks)
+    return Predictions(correct, loss, margin, jnp.all(finite), probability)

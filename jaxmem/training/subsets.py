@@ -1,0 +1,153 @@
+"""Which training examples each trial sees (step 1 of the paper's Algorithm 1).
+
+uniform: every trial draws its subset alone, as the paper does.
+balanced: one walk through the training set, in a new random order on every pass, is cut
+into pieces that the trials exclude one after another (include, if the subset is the smaller
+part). After any number of trials, every example was excluded equally often, to within one.
+bernoulli: a coin a trial and example, so that sizes vary; what Banzhaf values want.
+"""
+
+import math
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxmem.errors import InputError
+from jaxmem.training.keys import Purpose, purpose_key, trial_key
+
+Sampling = Literal["uniform", "balanced", "bernoulli"]
+SAMPLINGS: tuple[str, ...] = ("uniform", "balanced", "bernoulli")
+
+
+class Subset(NamedTuple):
+    """What ONE trial sees."""
+
+    index: jax.Array  # int32 [M]: distinct examples; beyond the count, the first one again
+    count: int | jax.Array  # how many: M, or int32 [] where sizes vary
+
+
+def subset_size(n: int, fraction: float) -> int:
+    """m = round(fraction · n), the size of every subset of n examples.
+
+    Raises InputError unless 0 < fraction < 1 and both sides hold at least one example.
+    """
+    if not 0 < fraction < 1:
+        raise InputError(
+            f"subset fraction {fraction} is outside (0, 1); the paper uses 0.7"
+        )
+    m = round(fraction * n)
+    if not 0 < m < n:
+        raise InputError(
+            f"subset fraction {fraction} of {n} examples leaves {m} in and {n - m} out; "
+            "both must be at least 1"
+        )
+    return m
+
+
+def draw_subset(root: jax.Array, trial: jax.Array, n: int, m: int) -> jax.Array:
+    """The m distinct examples of one trial, in random order: int32 [m]."""
+    key = trial_key(root, Purpose.SUBSET, trial)
+    return jax.random.permutation(key, jnp.arange(n, dtype=jnp.int32))[:m]
+
+
+def most_drawn(n: int, fraction: float) -> int:
+    """How many of n coins of this chance may come up: ten standard deviations above it.
+
+    A subset of more is cut, and its mask says so.
+    """
+    mean = n * fraction
+    return max(1, min(n, math.ceil(mean + 10 * math.sqrt(mean * (1 - fraction)))))
+
+
+def draw_bernoulli(root: jax.Array, trial: jax.Array, n: int, fraction: float) -> Subset:
+    """The examples of one trial, each drawn with this chance alone."""
+    bits = jax.random.bits(trial_key(root, Purpose.SUBSET, trial), (n,), jnp.uint32)
+    drawn = bits < jnp.uint32(min(round(fraction * 2**32), 2**32 - 1))
+    most = most_drawn(n, fraction)
+    index = jnp.nonzero(drawn, size=most, fill_value=0)[0].astype(jnp.int32)
+    count = jnp.minimum(jnp.sum(drawn, dtype=jnp.int32), most)
+    return Subset(jnp.where(jnp.arange(most) < count, index, index[0]), count)
+
+
+def most_balanced(n: int, m: int) -> int:
+    """How many trials a balanced run can have: places in its walk are uint32."""
+    return (2**32 - 1 - 2 * n) // min(m, n - m)
+
+
+def draw_balanced(root: jax.Array, trial: jax.Array, n: int, m: int) -> jax.Array:
+    """The m distinct examples of one trial of a balanced run: int32 [m], sorted."""
+    piece = min(m, n - m)
+    start = trial.astype(jnp.uint32) * jnp.uint32(piece)
+    number, offset = start // n, (start % n).astype(jnp.int32)
+    # A piece that begins at the end of one pass goes on at the beginning of the next.
+    walk = jnp.concatenate(
+        [_pass(root, number, n, piece), _pass(root, number + 1, n, piece)]
+    )
+    taken = inclusion_mask(jax.lax.dynamic_slice_in_dim(walk, offset, piece), n)
+    return jnp.nonzero(taken if piece == m else ~taken, size=m)[0].astype(jnp.int32)
+
+
+def _pass(root: jax.Array, number: jax.Array, n: int, piece: int) -> jax.Array:
+    """The order of all n examples in one pass, int32 [n].
+
+    It begins by completing the piece that the pass before left unfinished, and must not
+    repeat that piece's examples there: they change places with the first others that come
+    later, but not with those that the next pass will have to complete. At least one whole
+    piece lies between, so there are enough.
+    """
+
+    def shuffled(number):
+        key = jax.random.fold_in(purpose_key(root, Purpose.BALANCED_SUBSET), number)
+        return jax.random.permutation(key, jnp.arange(n, dtype=jnp.int32))
+
+    def left_over(number):  # examples of the piece that is unfinished when a pass begins
+        return (number * jnp.uint32(n) % jnp.uint32(piece)).astype(jnp.int32)
+
+    place, left = jnp.arange(n), left_over(number)
+    order, before = shuffled(number), shuffled(number - 1)
+    used = jnp.zeros(n, bool).at[before].set(place >= n - left)[order]
+    begin = jnp.where(left > 0, piece - left, 0)
+    twice = (place < begin) & used
+    other = (place >= begin) & (place < n - left_over(number + 1)) & ~used
+    twice, other = (jnp.nonzero(x, size=piece, fill_value=n)[0] for x in (twice, other))
+    other = jnp.where(twice < n, other, n)  # as many as there are
+    exchanged = order.at[twice].set(order[other], mode="drop")
+    return exchanged.at[other].set(order[twice], mode="drop")
+
+
+def given_subset(masks: jax.Array, trial: jax.Array, n: int, m: int) -> jax.Array:
+    """The m examples in one trial's row of bits, uint8 [T, ceil(n / 8)]: int32 [m]."""
+    mask = jnp.unpackbits(masks[trial], count=n)
+    return jnp.nonzero(mask, size=m)[0].astype(jnp.int32)
+
+
+def inclusion_mask(subset_m: jax.Array, n: int) -> jax.Array:
+    """The same subset as a mask over all n examples: bool [n]."""
+    return jnp.zeros(n, bool).at[subset_m].set(True)
+
+
+class Removal(NamedTuple):
+    """Inclusion masks of R trainings without some examples, and without as many others."""
+
+    chosen: np.ndarray  # bool [R, N], all rows the same
+    random: np.ndarray  # bool [R, N], drawn anew in every row
+
+
+def removal_masks(removed: np.ndarray, repetitions: int, seed: int = 0) -> Removal:
+    """Leave out the examples of removed, bool [N], or as many at random.
+
+    Random ones come from all N examples, the removed among them, as in the paper's
+    Figure 2. They depend on (seed, repetition, number removed) alone. Raises InputError if
+    nothing is left.
+    """
+    removed = np.asarray(removed, bool)
+    n, count = removed.size, int(removed.sum())
+    if count == n:
+        raise InputError(f"all {n} examples would be removed; take a higher threshold")
+    random = np.ones((repetitions, n), bool)
+    for repetition, row in enumerate(random):
+        rng = np.random.default_rng([seed, repetition, count])
+        row[rng.choice(n, count, replace=False)] = False
+    return Removal(np.tile(~removed, (repetitions, 1)), random)
