@@ -44,9 +44,11 @@ from jaxmem._shared.devices import use_all_cores
 from jaxmem.data import Dataset
 from jaxmem.models import Spec, convolution, layers, make_model
 from jaxmem.running.planning import make_plan
-from jaxmem.training.ensemble import make_ensemble, make_job
+from jaxmem.training.ensemble import make_ensemble
 from jaxmem.training.keys import root_key
 from jaxmem.training.recipes import Recipe
+from jaxmem.training.subsets import SubsetRule
+from jaxmem.training.trial import make_job
 
 DATASETS = {"cnn": "mnist", "resnet9": "cifar100", "resnet18": "cifar100"}
 STEPS = {"cnn": 40, "resnet9": 4, "resnet18": 2}  # that a model trains in one call
@@ -86,7 +88,9 @@ def make(name: str, data: Dataset, batch: int, steps: int, precision: str = "flo
     data = data._replace(train=split, test=test)
     recipe = Recipe(epochs=1, batch_size=batch, precision=precision, standardize=False)
     spec = Spec(data.num_classes, (), jnp.dtype(precision))
-    job = make_job(make_model(name, spec), recipe, "packed", rows + batch, rows)
+    job = make_job(
+        make_model(name, spec), recipe, "packed", SubsetRule(rows + batch, rows), 10
+    )
     return make_ensemble(job, data, root_key(0))
 
 
@@ -98,7 +102,7 @@ def call_of(ensemble, width: int):
     def call():
         return programs.advance(trials, programs.init(trials), 0, 1)
 
-    return trials.size * ensemble.job.subset_size, call
+    return trials.size * ensemble.job.subsets.size, call
 
 
 def torch_network(name: str, channels: int, classes: int):
@@ -152,7 +156,7 @@ def torch_way(name: str, ensemble, classes: int, compiled: bool):
     """(examples a call, the call): PyTorch, the same number of steps of one model."""
     import torch
 
-    data, recipe = ensemble.data, ensemble.job.recipe
+    data, recipe = ensemble.data, ensemble.job.learner.recipe
     images = torch.tensor(np.asarray(data.train_images, np.float32) / 255)
     images = images.permute(0, 3, 1, 2).to(memory_format=torch.channels_last)
     labels = torch.tensor(np.asarray(data.train_labels), dtype=torch.long)
@@ -163,12 +167,12 @@ def torch_way(name: str, ensemble, classes: int, compiled: bool):
     forward = torch.compile(net) if compiled else net
 
     def call():
-        for rows in torch.randperm(ensemble.job.subset_size).split(recipe.batch_size):
+        for rows in torch.randperm(ensemble.job.subsets.size).split(recipe.batch_size):
             sgd.zero_grad()
             loss(forward(images[rows]), labels[rows]).backward()
             sgd.step()
 
-    return ensemble.job.subset_size, call
+    return ensemble.job.subsets.size, call
 
 
 def flop_per_example(ensemble) -> int:
@@ -182,9 +186,9 @@ def flop_per_example(ensemble) -> int:
 
     convolution.conv = record
     image = ensemble.data.train_images[:1] / 255.0
-    params, state = ensemble.job.model.init(jax.random.key(0), image[0])
+    params, state = ensemble.job.learner.model.init(jax.random.key(0), image[0])
     products.clear()
-    ensemble.job.model.apply(params, state, image, None)
+    ensemble.job.learner.model.apply(params, state, image, None)
     convolution.conv = ours
     head = params["Head_0"]["Dense_0"]["kernel"].size
     return 2 * (3 * (sum(products) + head) - products[0])

@@ -33,11 +33,18 @@ from jaxmem._shared.devices import use_all_cores
 from jaxmem.models import Spec, make_model
 from jaxmem.running.planning import make_plan
 from jaxmem.training.batches import epoch_batches
-from jaxmem.training.ensemble import advance_trial, init_trial, make_ensemble, make_job
+from jaxmem.training.ensemble import make_ensemble
 from jaxmem.training.fitting import make_optimizer, train_step
 from jaxmem.training.keys import root_key
 from jaxmem.training.recipes import recipe_for
-from jaxmem.training.subsets import Subset, draw_subset, inclusion_mask, subset_size
+from jaxmem.training.subsets import (
+    Subset,
+    SubsetRule,
+    draw_subset,
+    inclusion_mask,
+    subset_size,
+)
+from jaxmem.training.trial import advance_trial, init_trial, make_job
 
 MODELS = {"digits": 32, "mnist": 2}  # that jaxmem trains in one turn, about
 
@@ -48,7 +55,7 @@ def make(name: str, data_dir: str | None):
     recipe = recipe_for(data.recipes, "mlp", m=1)  # both have one of their own
     n = data.train.labels.size
     model = make_model("mlp", Spec(data.num_classes, recipe.hidden))
-    job = make_job(model, recipe, "packed", n, subset_size(n, 0.7))
+    job = make_job(model, recipe, "packed", SubsetRule(n, subset_size(n, 0.7)), 10)
     return make_ensemble(job, data, root_key(0))
 
 
@@ -58,7 +65,7 @@ def jaxmem_way(ensemble, models: int):
     count = plan.devices * plan.width * max(1, models // (plan.devices * plan.width))
     programs = ensemble.programs(plan.width)
     trials = ensemble.place(np.arange(count, dtype=np.int32))
-    epochs = ensemble.job.recipe.epochs
+    epochs = ensemble.job.learner.recipe.epochs
     train = lambda: programs.advance(trials, programs.init(trials), 0, epochs)  # noqa: E731
     return count, train, plan
 
@@ -73,7 +80,7 @@ def scan_way(ensemble, models: int):
     def program(data, root, trials):
         def one(trial):
             state = init_trial(job, data, root, trial)
-            epochs = job.recipe.epochs
+            epochs = job.learner.recipe.epochs
             return advance_trial(job, data, root, trial, state, 0, epochs).params
 
         return jax.lax.map(one, trials)
@@ -87,29 +94,29 @@ def host_way(ensemble, models: int):
     first = jax.local_devices()[0]
     data, root = jax.device_put((jax.tree.map(np.asarray, data), root), first)
     n = data.train_labels.size
-    optimizer = make_optimizer(job.recipe, job.steps)
+    optimizer = make_optimizer(job.learner.recipe, job.learner.steps)
 
     start = jax.jit(lambda trial: init_trial(job, data, root, trial))
-    subset_of = jax.jit(lambda trial: draw_subset(root, trial, n, job.subset_size))
+    subset_of = jax.jit(lambda trial: draw_subset(root, trial, n, job.subsets.size))
 
     @jax.jit
     def batches_of(trial, epoch, subset):
         mask = inclusion_mask(subset, n)
-        given = Subset(subset, job.subset_size)
-        made = epoch_batches("packed", root, trial, epoch, given, mask, job.steps)
+        given = Subset(subset, job.subsets.size)
+        made = epoch_batches("packed", root, trial, epoch, given, mask, job.learner.steps)
         return tuple(made.index), tuple(made.weight)
 
     @jax.jit
     def step(state, images, labels, index, weight):
-        smoothing = job.recipe.label_smoothing
+        smoothing = job.learner.recipe.label_smoothing
         batch = images[index], labels[index], weight
-        return train_step(job.model, optimizer, smoothing, state, *batch)
+        return train_step(job.learner.model, optimizer, smoothing, state, *batch)
 
     def run():
         finished = []
         for trial in range(models):
             state, subset = start(trial), subset_of(trial)
-            for epoch in range(job.recipe.epochs):
+            for epoch in range(job.learner.recipe.epochs):
                 for index, weight in zip(*batches_of(trial, epoch, subset), strict=True):
                     state = step(state, data.train_images, data.train_labels, index, weight)
             finished.append(state.params)
@@ -123,7 +130,7 @@ def torch_way(ensemble, models: int):
     import torch
 
     job, _, data, _ = ensemble
-    recipe, m = job.recipe, job.subset_size
+    recipe, m = job.learner.recipe, job.subsets.size
     images = np.asarray(data.train_images, np.float32).reshape(data.train_labels.size, -1)
     images = torch.tensor(images / (255 if data.train_images.dtype == np.uint8 else 1))
     labels = torch.tensor(np.asarray(data.train_labels), dtype=torch.long)
@@ -137,7 +144,7 @@ def torch_way(ensemble, models: int):
             net = torch.nn.Sequential(*layers[:-1])
             loss = torch.nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
             sgd = torch.optim.SGD(net.parameters(), recipe.learning_rate, recipe.momentum)
-            total = recipe.epochs * job.steps
+            total = recipe.epochs * job.learner.steps
             decay = torch.optim.lr_scheduler.LinearLR(sgd, 1.0, 0.0, total)
             subset = torch.randperm(labels.numel())[:m]
             for _ in range(recipe.epochs):
@@ -160,7 +167,7 @@ def torch_way(ensemble, models: int):
 def flop_per_example(ensemble) -> int:
     """Of the matrix products of one training step, an example."""
     images = ensemble.data.train_images
-    widths = [int(np.prod(images.shape[1:])), *ensemble.job.recipe.hidden, 10]
+    widths = [int(np.prod(images.shape[1:])), *ensemble.job.learner.recipe.hidden, 10]
     products = [a * b for a, b in itertools.pairwise(widths)]
     return 2 * (3 * sum(products) - products[0])
 
@@ -193,7 +200,7 @@ def compare(name: str, data_dir: str | None, turns: int) -> dict:
     flop, product = peak_way()
     for _, call in [*ways.values(), (0, product)]:
         jax.block_until_ready(call())
-    examples = job.subset_size * job.recipe.epochs
+    examples = job.subsets.size * job.learner.recipe.epochs
     rates: dict[str, list[float]] = {way: [] for way in ways}
     peaks = []
     for _ in range(turns):

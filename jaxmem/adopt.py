@@ -71,7 +71,7 @@ def _adopt(
         )
     labels = [None if path is None else _load(path) for path in (train_labels, test_labels)]
     run = adopt_trials(workdir, *foreign, *labels, completed=done)
-    missing, diverged = count_left_out(run.store.status())
+    missing, diverged = count_left_out(run.reader.status())
     print(
         f"{run.trials.size:,} trials of {run.tr_labels.size:,} training and "
         f"{run.tt_labels.size:,} test examples, {missing:,} never finished, "

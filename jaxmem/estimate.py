@@ -19,6 +19,7 @@ from jaxmem._shared.files import local_path, write_json
 from jaxmem.errors import InputError
 from jaxmem.estimates.merging import merge_runs
 from jaxmem.estimates.results import open_run
+from jaxmem.options import add_memory, add_thresholds
 from jaxmem.reporting import exports
 from jaxmem.reporting.summary import print_table, summarize
 
@@ -33,7 +34,7 @@ def make_parser() -> argparse.ArgumentParser:
         type=Path,
         help="a folder (default: the workdir; required with several)",
     )
-    commands.add_thresholds(add)
+    add_thresholds(add)
     add(
         "--scores",
         choices=exports.TABLES,
@@ -58,7 +59,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add("--harmful", action="store_true", help="the lowest instead, and pairs <= -infl")
     add("--same-class", action="store_true", help="only pairs of one class")
-    commands.add_memory(add)
+    add_memory(add)
     return parser
 
 
@@ -90,7 +91,6 @@ def _estimate(
         raise InputError(f"{workdir[0]} has no finished trials yet")
     folder = run.workdir if output is None else local_path(output)
     pairs = run.pairs(infl_threshold, mem_threshold)
-    summary = summarize(run, pairs, mem_threshold, memory)
     with commands.writing(folder):
         exports.save_estimates(run, pairs, folder)
         exports.save_scores(run, folder, scores)
@@ -101,8 +101,8 @@ def _estimate(
         if top:
             found = run.search(infl_threshold, top, harmful, same_class, memory)
             exports.save_search(run, found, folder, harmful)
-        summary["wall seconds"] = round(time.perf_counter() - start, 1)
-        write_json(folder / "summary.json", summary)
+        summary = summarize(run, pairs, mem_threshold, memory, start)
+        write_json(folder / "summary.json", summary._asdict())
     print_table(summary, {"results": str(folder)})
 
 

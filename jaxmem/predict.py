@@ -12,6 +12,7 @@ import argparse
 from jaxmem._shared import commands
 from jaxmem.data import load_dataset
 from jaxmem.estimates.results import open_run
+from jaxmem.options import add_memory, add_thresholds
 from jaxmem.reporting.exports import save_predictions
 from jaxmem.running.prediction import predict_trials
 
@@ -23,8 +24,8 @@ def make_parser() -> argparse.ArgumentParser:
     add("workdir", help="of a run with --keep-models")
     add("--dataset", required=True, help="as for jaxmem.run")
     add("--data-dir", help="where TFDS keeps prepared datasets")
-    commands.add_thresholds(add)
-    commands.add_memory(add)
+    add_thresholds(add)
+    add_memory(add)
     return parser
 
 

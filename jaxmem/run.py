@@ -7,9 +7,7 @@ The same command again resumes; a larger --trials tops up.
 """
 
 import argparse
-import dataclasses
 import time
-from collections.abc import Callable
 
 from jaxmem._shared import commands
 from jaxmem._shared.devices import hardware
@@ -18,196 +16,22 @@ from jaxmem._shared.progress import say
 from jaxmem.data import class_gaps, load_dataset
 from jaxmem.errors import InputError
 from jaxmem.estimates.results import Run
-from jaxmem.estimates.stopping import AMONG
-from jaxmem.models import MODELS
+from jaxmem.options import add_data, add_memory, add_recipe, add_subsets, add_thresholds
 from jaxmem.reporting import exports, figures
 from jaxmem.reporting.summary import print_table, summarize
-from jaxmem.running.trials import read_plans, run_trials
-from jaxmem.training.batches import BATCHINGS
-from jaxmem.training.recipes import CHOICES, RECIPES, Recipe, general_recipe
-from jaxmem.training.subsets import SAMPLINGS
-
-
-def _width(text: str) -> int | None:
-    return None if text == "auto" else int(text)
-
-
-def _widths(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(",") if part)
-
-
-def _recipe_default(field: str) -> str:
-    """The default of a recipe's field, for --help: the general one and who differs."""
-
-    def show(recipe: Recipe) -> str:
-        value = getattr(recipe, field)
-        return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-    if field in BY_SIZE:
-        return f"(default: {BY_SIZE[field]}; {_own(field, show, None)})"
-    general = show(general_recipe(10**6))
-    own = _own(field, show, general)
-    return f"(default: {general}{'; ' if own else ''}{own})"
-
-
-# Of the general recipe, what goes by the number m of examples in a subset.
-BY_SIZE = {
-    "epochs": "30, up to 200 for few examples",
-    "batch_size": "128, for fewer than 2000 examples 32",
-    "weight_decay": "1 / m for subsets of m examples",
-}
-
-
-def _own(field: str, show: Callable[[Recipe], str], general: str | None) -> str:
-    """Whose recipe has which value, where it is not the general one."""
-    models: dict[tuple[str, str], list[str]] = {}  # of a value on a dataset
-    for (dataset, model), recipe in RECIPES.items():
-        if show(recipe) != general:
-            models.setdefault((show(recipe), dataset), []).append(model)
-    datasets: dict[tuple[str, str], list[str]] = {}  # of a value for some models
-    for (value, dataset), names in models.items():
-        datasets.setdefault((value, ", ".join(names)), []).append(dataset)
-    return "; ".join(
-        f"{value} for {names} on {', '.join(where)}"
-        for (value, names), where in datasets.items()
-    )
+from jaxmem.running.planning import read_plans
+from jaxmem.running.trials import run_trials
 
 
 def make_parser() -> argparse.ArgumentParser:
     """The command line of `python -m jaxmem.run`."""
     parser = commands.make_parser("run", __doc__)
-    data = parser.add_argument_group("data")
-    add = data.add_argument
-    add(
-        "--dataset",
-        default="digits",
-        help="digits, an image-classification dataset of TFDS (mnist, fashion_mnist, "
-        "cifar10, …), or a path to an .npz with x_train, y_train, x_test, y_test "
-        "(default: digits)",
-    )
-    add(
-        "--data-dir",
-        help="where TFDS keeps prepared datasets (default: ~/tensorflow_datasets)",
-    )
-
-    run = parser.add_argument_group("trials")
-    add = run.add_argument
-    add("--trials", type=int, default=4000, help="models to train (default: 4000)")
-    add(
-        "--subset-fraction",
-        type=float,
-        default=0.7,
-        help="share of the training set that each model sees (default: 0.7)",
-    )
-    add(
-        "--sampling",
-        choices=SAMPLINGS,
-        default="uniform",
-        help="uniform: each trial draws its subset alone, as in the paper; balanced: every "
-        "example is excluded in equally many trials; bernoulli: a coin an example, as "
-        "Banzhaf values want (default: uniform)",
-    )
-    add("--seed", type=int, default=0, help="of all randomness (default: 0)")
-    add(
-        "--workdir",
-        help="where trials, estimates and figures go "
-        "(default: runs/<dataset>-<model>-<config hash>)",
-    )
-    add(
-        "--batching",
-        choices=BATCHINGS,
-        default="packed",
-        help="packed: each model walks its own subset; masked: groups of models share each "
-        "batch and ignore what they exclude (default: packed)",
-    )
-    add(
-        "--width",
-        type=_width,
-        metavar="WIDTH",
-        help="models trained side by side on one device; auto times a few (default: auto)",
-    )
-
-    add(
-        "--until-se",
-        type=float,
-        metavar="SE",
-        help="stop before --trials, once the standard error of mem is down to this",
-    )
-    add(
-        "--se-quantile",
-        type=float,
-        default=0.5,
-        help="share of the examples whose standard error must be at or below --until-se "
-        "(default: 0.5)",
-    )
-    add(
-        "--se-of",
-        choices=AMONG,
-        default="memorized",
-        help="of which examples: those with mem >= 0.25, or all (default: memorized)",
-    )
-    add(
-        "--margins",
-        action="store_true",
-        help="also store margins, logit of the label minus log-sum-exp of the others: "
-        "float16, 16 times the size of the outcomes",
-    )
-    add(
-        "--probabilities",
-        action="store_true",
-        help="also store the class probabilities of the examples that a trial does not "
-        "see: float16, 2 bytes times classes times 30%% of the training set, a trial",
-    )
-    add(
-        "--keep-models",
-        action="store_true",
-        help="keep every model, so that `python -m jaxmem.predict WORKDIR` can run them on "
-        "other test sets",
-    )
-
-    training = parser.add_argument_group("training")
-    training.add_argument(
-        "--model",
-        default="mlp",
-        help=f"architecture: {', '.join(MODELS)} (default: mlp)",
-    )
-    helps = {
-        "epochs": "passes over the subset",
-        "batch_size": "examples a step",
-        "optimizer": "SGD with plain or with Nesterov's momentum, or AdamW",
-        "learning_rate": "at its peak",
-        "momentum": "of SGD; b1 of AdamW",
-        "schedule": "of the learning rate; linear: down to 0",
-        "warmup": "epochs in which the learning rate rises",
-        "weight_decay": "of the kernels: L2 in the gradient, of AdamW beside it",
-        "label_smoothing": "share of the target spread over all classes",
-        "crop": "pixels of zeros around an image before a random crop; 0: none",
-        "mirror": "exchange left and right at random",
-        "precision": "of products and activations; parameters, statistics and loss are "
-        "float32",
-        "hidden": "widths of the hidden layers, as in 512,256",
-        "standardize": "give each channel, or feature, mean 0 and variance 1 over what a "
-        "trial sees; else pixels are divided by 255",
-    }
-    for field in dataclasses.fields(Recipe):
-        flag = f"--{field.name.replace('_', '-')}"
-        text = f"{helps[field.name]} {_recipe_default(field.name)}"
-        kind = type(field.default)
-        if kind is bool:
-            action = argparse.BooleanOptionalAction
-            training.add_argument(flag, action=action, default=None, help=text)
-            continue
-        training.add_argument(
-            flag,
-            type=_widths if kind is tuple else kind,
-            choices=CHOICES.get(field.name),
-            help=text,
-        )
-
-    estimates = parser.add_argument_group("estimates")
-    add = estimates.add_argument
-    commands.add_thresholds(add)
-    commands.add_memory(add)
+    add_data(parser)
+    add_subsets(parser)
+    add_recipe(parser)
+    add = parser.add_argument_group("estimates").add_argument
+    add_thresholds(add)
+    add_memory(add)
     add(
         "--influence-matrix",
         action="store_true",
@@ -247,9 +71,8 @@ def _run(
         if influence_matrix:
             exports.save_class_matrices(run, run.workdir)
         figures.save_all(run, data, pairs, mem_threshold)
-        summary = summarize(run, pairs, mem_threshold, memory)
-        summary["wall seconds"] = round(time.perf_counter() - start, 1)
-        write_json(run.workdir / "summary.json", summary)
+        summary = summarize(run, pairs, mem_threshold, memory, start)
+        write_json(run.workdir / "summary.json", summary._asdict())
     print_table(summary, {"ensemble": _layout(run), "results": str(run.workdir)})
 
 

@@ -84,6 +84,17 @@ def reason(error: Exception) -> str:
     return next(iter(text[start:].splitlines()), type(error).__name__)[:200]
 
 
+@contextlib.contextmanager
+def refusals(folder: Path, way_out: str = "") -> Iterator[None]:
+    """Raises InputError where files cannot be written to a folder."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (OSError, ValueError) as error:  # TensorStore's are ValueErrors
+        raise InputError(f"cannot write to {folder}: {reason(error)}{way_out}") from error
+
+
 def write_json(path: Path, value: Any) -> None:
     """Replace a JSON file whole."""
     with replacing(path) as partial:

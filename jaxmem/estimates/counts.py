@@ -16,21 +16,27 @@ from jaxmem.estimates.bits import count_both
 
 
 class Counts(NamedTuple):
-    """How often models were right, with and without a training example; integer arrays."""
+    """How often models were correct, with and without a training example; integers."""
 
-    hits_in: jax.Array  # trials that included the example and were right
+    hits_in: jax.Array  # trials that included the example and were correct
     n_in: jax.Array  # trials that included it
-    hits_out: jax.Array  # trials that excluded it and were right
+    hits_out: jax.Array  # trials that excluded it and were correct
     n_out: jax.Array  # trials that excluded it
 
 
+def memorization_counts(included: np.ndarray, train_correct: np.ndarray, n: int) -> Counts:
+    """Counts [n] of the training examples, from packed bits uint8 [T, ceil(n / 8)]."""
+    counts = _memorization_counts(included, train_correct)
+    return Counts(*(np.asarray(count)[:n] for count in counts))
+
+
 @jax.jit
-def memorization_counts(included: jax.Array, train_correct: jax.Array) -> Counts:
-    """Counts [8·K] from packed bits uint8 [T, K]; bits beyond N count as excluded."""
+def _memorization_counts(included: jax.Array, train_correct: jax.Array) -> Counts:
+    """Counts [8·K] from packed bits uint8 [T, K]; bits beyond n count as excluded."""
 
     def add(sums, trial):
-        inside, right = (jnp.unpackbits(bits).astype(jnp.int32) for bits in trial)
-        return jax.tree.map(jnp.add, sums, (inside, right, inside & right)), None
+        inside, correct = (jnp.unpackbits(bits).astype(jnp.int32) for bits in trial)
+        return jax.tree.map(jnp.add, sums, (inside, correct, inside & correct)), None
 
     zeros = jnp.zeros(8 * included.shape[1], jnp.int32)
     sums, _ = jax.lax.scan(add, (zeros,) * 3, (included, train_correct))
@@ -54,7 +60,7 @@ def influence_counts(included: jax.Array, test_correct: jax.Array, trials: int) 
 
 
 def rate_difference(counts: Counts) -> np.ndarray:
-    """mean[right | included] − mean[right | excluded]: float64, correctly rounded.
+    """mean[correct | included] − mean[correct | excluded]: float64, correctly rounded.
 
     This is mem for memorization_counts and infl for influence_counts. NaN where no trial,
     or every trial, included the example: such an example has no estimate.

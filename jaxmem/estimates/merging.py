@@ -2,34 +2,34 @@
 
 import dataclasses
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from jaxmem.errors import InputError
 from jaxmem.estimates.results import Run
-from jaxmem.storage.store import Damage
+from jaxmem.storage.config import RunConfig
+from jaxmem.storage.integrity import Damage
 
 
-class _Several(NamedTuple):
-    """The outcomes of several runs, one after another, numbered from 0."""
+class Joined(NamedTuple):
+    """A reader of several runs' outcomes, one after another, numbered from 0."""
 
     runs: list[Run]
 
     def read(self, name: str, trials: np.ndarray) -> np.ndarray:
+        """As `Reader.read`."""
         ends = np.cumsum([run.trials.size for run in self.runs])
         part = np.searchsorted(ends, trials, side="right")
         order = np.argsort(part, kind="stable")
         rows = [
-            run.store.read(name, run.trials[trials[part == k] - (end - run.trials.size)])
+            run.reader.read(name, run.trials[trials[part == k] - (end - run.trials.size)])
             for k, (run, end) in enumerate(zip(self.runs, ends, strict=True))
         ]
         return np.concatenate(rows)[np.argsort(order)]
 
 
-# Of config.json: what runs that are merged may differ in.
-_APART = ("dataset", "jaxmem", "sampling", "seed")
-ACCIDENT = 1e-6  # chance of a shared subset, below which it is none
+ACCIDENT = 1e-6  # chance of a shared subset, below which it is no accident
 
 
 def merge_runs(runs: list[Run]) -> Run:
@@ -54,7 +54,7 @@ def merge_runs(runs: list[Run]) -> Run:
         first,
         trials=np.arange(sum(run.trials.size for run in parts)),
         diverged=sum(run.diverged for run in runs),
-        store=_Several(parts),
+        reader=Joined(parts),
         damage=Damage(
             np.concatenate([run.damage.trials for run in runs]),
             [f"{run.workdir}: {line}" for run in runs for line in run.damage.reasons],
@@ -64,10 +64,10 @@ def merge_runs(runs: list[Run]) -> Run:
 
 def _parts(run: Run) -> list[Run]:
     """The runs that a merged one is made of, with those of their trials that it has."""
-    if not isinstance(run.store, _Several):
+    if not isinstance(run.reader, Joined):
         return [run]
     parts, start = [], 0
-    for part in run.store.runs:
+    for part in run.reader.runs:
         end = start + part.trials.size
         chosen = run.trials[(run.trials >= start) & (run.trials < end)] - start
         parts.append(dataclasses.replace(part, trials=part.trials[chosen]))
@@ -76,28 +76,24 @@ def _parts(run: Run) -> list[Run]:
 
 
 def _need_alike(first: Run, run: Run) -> None:
-    differ = [
-        f"{key} ({first.config.get(key)} and {run.config.get(key)})"
-        for key in sorted({*first.config, *run.config} - {*_APART})
-        if first.config.get(key) != run.config.get(key)
-        # Of given masks it is their size's.
-        and not (key == "subset_fraction" and run.config.get("subset_size"))
-    ]
+    differ = first.config.differences(
+        run.config, "merge", f"in {first.workdir}", f"in {run.workdir}"
+    )
     for name in ("tr_labels", "tr_ids", "tt_labels", "tt_ids"):
         if not np.array_equal(getattr(first, name), getattr(run, name)):
             differ.append(name)
     if differ:
-        what = ", ".join(differ)
         raise InputError(
-            f"{first.workdir} and {run.workdir} cannot be merged: {what} differ"
+            f"{first.workdir} and {run.workdir} cannot be merged: "
+            f"{', '.join(differ)} differ"
         )
 
 
 def _need_independent(run: Run, other: Run) -> None:
     what = f"{run.workdir} and {other.workdir} cannot be merged: "
-    seed, sampling = run.config["seed"], run.config["sampling"]
-    if seed is not None and seed == other.config["seed"]:
-        if sampling != other.config["sampling"]:
+    seed = run.config.seed
+    if seed is not None and seed == other.config.seed:
+        if _sampling(run.config) != _sampling(other.config):
             raise InputError(
                 f"{what}both are of seed {seed}, and trials of one number start alike; "
                 "take another seed"
@@ -109,7 +105,7 @@ def _need_independent(run: Run, other: Run) -> None:
                 + (f" and {shared.size - 1:,} more" if shared.size > 1 else "")
             )
         return
-    if _drawn(run.config) and _drawn(other.config):
+    if _drawn(run) and _drawn(other):
         return
     shared = np.intersect1d(_subsets(run), _subsets(other)).size
     if shared and run.trials.size * other.trials.size * same_by_accident(run) < ACCIDENT:
@@ -119,14 +115,18 @@ def _need_independent(run: Run, other: Run) -> None:
         )
 
 
-def _drawn(config: dict[str, Any]) -> bool:
+def _sampling(config: RunConfig) -> tuple[str, str | None]:
+    return config.sampling, config.masks
+
+
+def _drawn(run: Run) -> bool:
     """Whether subsets were drawn from the seed, not given."""
-    return not config["sampling"].startswith("masks")
+    return run.config.sampling != "given"
 
 
 def _subsets(run: Run) -> np.ndarray:
     """Each trial's subset, as bytes: [T]."""
-    bits = np.ascontiguousarray(run.store.read("included", run.trials))
+    bits = np.ascontiguousarray(run.reader.read("included", run.trials))
     return bits.view(np.dtype((np.void, bits.shape[1])))[:, 0]
 
 
@@ -140,7 +140,7 @@ def same_by_accident(run: Run) -> float:
 
 def repeated_subsets(run: Run) -> int:
     """How many of a run's trials repeat the subset of an earlier one, not by accident."""
-    if _drawn(run.config) or run.trials.size < 2:
+    if _drawn(run) or run.trials.size < 2:
         return 0
     repeated = run.trials.size - np.unique(_subsets(run)).size
     likely = run.trials.size**2 * same_by_accident(run) >= ACCIDENT

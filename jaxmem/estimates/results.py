@@ -7,11 +7,11 @@ run.pairs(infl=0.15, mem=0.25)        # who needs whom
 
 import dataclasses
 import functools
+import html
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
-import jax
 import numpy as np
 from scipy.stats import norm
 
@@ -26,9 +26,14 @@ from jaxmem.estimates.counts import (
     memorization_counts,
     rate_difference,
 )
+from jaxmem.estimates.readers import OtherTest, Reader
 from jaxmem.estimates.search.search import MEMORY, Found, TooManyPairs, search, search_parts
 from jaxmem.estimates.statistics import discoveries, interval, p_value, standard_error
-from jaxmem.storage import store as trials_
+from jaxmem.storage.config import RunConfig, read_config
+from jaxmem.storage.integrity import UNDAMAGED, Damage, find_damage
+from jaxmem.storage.schema import DIVERGED
+from jaxmem.storage.store import open_store
+from jaxmem.storage.workdir import read_names
 
 TAIL = 100_000  # pairs that may pass by accident the first look for discoveries
 INFLUENCE_ROWS = 1024  # training examples per influence product: bounds its memory
@@ -45,31 +50,6 @@ class Pairs(NamedTuple):
     mem: np.ndarray  # float64 [P], memorization of tr_idx
 
 
-class Reader(Protocol):
-    """Where a run's outcomes are read from."""
-
-    def read(self, name: str, trials: np.ndarray) -> np.ndarray:
-        """The rows of an array of `trials.ARRAYS`, of the trials int [M]."""
-
-
-class _OtherTest(NamedTuple):
-    """A reader whose trials were asked about another test set."""
-
-    store: Reader
-    trials: np.ndarray  # int64 [K], sorted
-    correct: np.ndarray  # bool [K, E]
-
-    def read(self, name: str, trials: np.ndarray) -> np.ndarray:
-        if name not in ("test_correct", "test_accuracy", "test_margin"):
-            return self.store.read(name, trials)
-        rows = self.correct[np.searchsorted(self.trials, trials)]
-        if name == "test_correct":
-            return np.packbits(rows, axis=1)
-        if name == "test_accuracy":
-            return rows.mean(axis=1, dtype=np.float32)
-        raise InputError("predictions on another test set have no margins")
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class Run:
     """A workdir's finished trials, as they were when it was opened.
@@ -80,16 +60,54 @@ class Run:
     """
 
     workdir: Path
-    config: dict[str, Any]
+    config: RunConfig
     trials: np.ndarray  # int64 [T], the numbers of the finished trials
     diverged: int
     tr_labels: np.ndarray  # int32 [N]
     tt_labels: np.ndarray  # int32 [E]
     tr_ids: np.ndarray  # str [N]
     tt_ids: np.ndarray  # str [E]
-    store: Reader
+    reader: Reader
     class_names: tuple[str, ...] = ()  # of the classes 0, 1, …; () where they are numbers
-    damage: trials_.Damage = trials_.UNDAMAGED
+    damage: Damage = UNDAMAGED
+
+    def __repr__(self) -> str:
+        config = self.config
+        return (
+            f"<Run {self.workdir}: {self.trials.size:,} trials of {config.model} on "
+            f"{config.dataset}, {self.tr_labels.size:,} training and "
+            f"{self.tt_labels.size:,} test examples>"
+        )
+
+    def _repr_html_(self) -> str:
+        config = self.config
+        rows = {
+            "workdir": self.workdir,
+            "data": f"{config.dataset}: {self.tr_labels.size:,} training and "
+            f"{self.tt_labels.size:,} test examples",
+            "model": config.model,
+            "trials": f"{self.trials.size:,} ({self.diverged} diverged)",
+        }
+        cells = "".join(
+            f"<tr><th>{name}</th><td>{html.escape(str(value))}</td></tr>"
+            for name, value in rows.items()
+        )
+        return f"<table>{cells}</table>"
+
+    def select(self, trials) -> "Run":
+        """The same run with some of its trials only, by number: int [T'].
+
+        Raises InputError for a trial that it does not have.
+        """
+        trials = np.unique(np.asarray(trials, np.int64))
+        if (strange := np.setdiff1d(trials, self.trials)).size:
+            raise InputError(f"{self.workdir} has no finished trial {strange[0]}")
+        return dataclasses.replace(self, trials=trials)
+
+    def halves(self) -> tuple["Run", "Run"]:
+        """The first and the second half of its trials: how far do they agree?"""
+        middle = self.trials.size // 2
+        return self.select(self.trials[:middle]), self.select(self.trials[middle:])
 
     def with_test(self, trials: np.ndarray, test: Examples, correct: np.ndarray) -> "Run":
         """The same trials (some of them, int [T'], sorted) on another test set.
@@ -98,16 +116,17 @@ class Run:
         """
         return dataclasses.replace(
             self,
+            config=dataclasses.replace(self.config, test_size=test.labels.size),
             trials=trials,
             tt_labels=test.labels,
             tt_ids=test.ids,
-            store=_OtherTest(self.store, trials, correct),
+            reader=OtherTest(self.reader, trials, correct),
         )
 
     @property
     def all_class_names(self) -> tuple[str, ...]:
         """The names of all classes; their numbers where they have none."""
-        return self.class_names or tuple(map(str, range(self.config["num_classes"])))
+        return self.class_names or tuple(map(str, range(self.config.num_classes)))
 
     @functools.cached_property
     def included(self) -> np.ndarray:
@@ -133,17 +152,17 @@ class Run:
     @property
     def train_accuracy(self) -> np.ndarray:
         """Accuracy of each trial over the examples it saw: float32 [T]."""
-        return self.store.read("train_accuracy", self.trials)
+        return self.reader.read("train_accuracy", self.trials)
 
     @property
     def test_accuracy(self) -> np.ndarray:
         """Test accuracy of each trial: float32 [T]."""
-        return self.store.read("test_accuracy", self.trials)
+        return self.reader.read("test_accuracy", self.trials)
 
     @property
     def final_loss(self) -> np.ndarray:
         """Mean cross-entropy of each trial over the examples it saw, nats: float32 [T]."""
-        return self.store.read("final_loss", self.trials)
+        return self.reader.read("final_loss", self.trials)
 
     @functools.cached_property
     def train_margin(self) -> np.ndarray:
@@ -160,18 +179,18 @@ class Run:
         return self._margins("test_margin")
 
     def _margins(self, name: str) -> np.ndarray:
-        if not self.config["margins"]:
+        if not self.config.margins:
             raise InputError(f"{self.workdir} stored no margins: run it with --margins")
-        return self.store.read(name, self.trials)
+        return self.reader.read(name, self.trials)
 
     @functools.cached_property
     def memorization_counts(self) -> Counts:
         """In how many trials each training example was in and out, and right: [N] each."""
-        counts = memorization_counts(
-            self.store.read("included", self.trials),
-            self.store.read("train_correct", self.trials),
+        return memorization_counts(
+            self.reader.read("included", self.trials),
+            self.reader.read("train_correct", self.trials),
+            self.tr_labels.size,
         )
-        return jax.tree.map(lambda a: np.asarray(a)[: self.tr_labels.size], counts)
 
     @functools.cached_property
     def memorization(self) -> np.ndarray:
@@ -349,11 +368,11 @@ class Run:
 
         Packed along examples, the first one highest, 0 beyond the last.
         """
-        included = self.store.read("included", self.trials)
-        return included, self.store.read("test_correct", self.trials)
+        included = self.reader.read("included", self.trials)
+        return included, self.reader.read("test_correct", self.trials)
 
     def _bits(self, name: str, columns: int) -> np.ndarray:
-        packed = self.store.read(name, self.trials)
+        packed = self.reader.read(name, self.trials)
         return np.unpackbits(packed, axis=1, count=columns).view(bool)
 
 
@@ -366,24 +385,21 @@ def open_run(workdir: str | Path) -> Run:
     workdir = local_path(workdir)
     if not (workdir / "config.json").exists():
         raise InputError(f"{workdir} holds no jaxmem run")
-    config = trials_.read_config(workdir)
-    examples = trials_.read_examples(workdir)
-    store = trials_.open_store(workdir)
-    n, e = examples["tr_labels"].size, examples["tt_labels"].size
-    damage = store.check(n, e, config)
-    status = store.status()
-    finished = np.flatnonzero(status == trials_.FINISHED)
+    config = read_config(workdir)
+    names = read_names(workdir)
+    store = open_store(workdir, config)
+    damage = find_damage(store, config)
     return Run(
         workdir=workdir,
         config=config,
-        trials=np.setdiff1d(finished, damage.trials),
-        diverged=int((status == trials_.DIVERGED).sum()),
-        tr_labels=examples["tr_labels"],
-        tt_labels=examples["tt_labels"],
-        tr_ids=examples["tr_ids"],
-        tt_ids=examples["tt_ids"],
-        store=store,
-        class_names=tuple(examples.get("class_names", np.zeros(0, str)).tolist()),
+        trials=np.setdiff1d(store.finished(), damage.trials),
+        diverged=int((store.status() == DIVERGED).sum()),
+        tr_labels=names.tr_labels,
+        tt_labels=names.tt_labels,
+        tr_ids=names.tr_ids,
+        tt_ids=names.tt_ids,
+        reader=store,
+        class_names=tuple(names.class_names.tolist()),
         damage=damage,
     )
 

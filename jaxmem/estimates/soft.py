@@ -1,7 +1,7 @@
-"""Memorization and influence of probabilities instead of right or wrong; margins of trials.
+"""Memorization and influence computed from the probability of the label.
 
-The chance that a model gives the label is the sigmoid of its margin. Where the paper counts
-right answers, these average that chance: the same differences, of a smoother quantity.
+That is the sigmoid of the margin. Where the paper counts correct answers, these average it:
+the same differences, of a smoother quantity.
 """
 
 from typing import NamedTuple
@@ -72,14 +72,14 @@ def out_of_sample_probabilities(run: Run) -> np.ndarray:
     to 1; NaN where no trial excluded an example. Raises InputError if the run stored no
     probabilities.
     """
-    if not run.config["probabilities"]:
+    if not run.config.probabilities:
         raise InputError(
             f"{run.workdir} stored no probabilities: run it with --probabilities"
         )
-    sums = np.zeros((run.tr_labels.size, run.config["num_classes"]))
+    sums = np.zeros((run.tr_labels.size, run.config.num_classes))
     for start in range(0, run.trials.size, TRIALS):
         some = slice(start, start + TRIALS)
-        block = run.store.read("held_out_probability", run.trials[some])
+        block = run.reader.read("held_out_probability", run.trials[some])
         for included, probability in zip(run.included[some], block, strict=True):
             excluded = np.flatnonzero(~included)[: len(probability)]
             sums[excluded] += probability[: excluded.size]

@@ -1,21 +1,18 @@
-"""When mem is known well enough: `--until-se`."""
+"""When mem is precise enough: `--until-se`."""
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
-import jax
 import numpy as np
 
 from jaxmem._shared.arguments import number, one_of, positive
-from jaxmem.estimates.counts import Counts, memorization_counts, rate_difference
+from jaxmem.estimates.counts import Counts, rate_difference
 from jaxmem.estimates.statistics import standard_error
-from jaxmem.storage import store as trials_
 
 MEMORIZED = 0.25  # mem of a memorized example, at least: the paper's
 MOST = 2.0**20  # times as many trials: further ahead a goal is out of sight
 
-
 Among = Literal["memorized", "all"]
-AMONG: tuple[str, ...] = ("memorized", "all")
+AMONG: tuple[str, ...] = get_args(Among)
 
 
 class Goal(NamedTuple):
@@ -24,12 +21,6 @@ class Goal(NamedTuple):
     se: float
     quantile: float
     among: Among = "memorized"  # of the examples with mem >= MEMORIZED, or of all
-
-    def counts(self, store: trials_.TrialStore, n: int) -> Counts:
-        """What finished trials say of the n training examples: [n] each."""
-        done = np.flatnonzero(store.status() == trials_.FINISHED)
-        bits = (store.read(name, done) for name in ("included", "train_correct"))
-        return jax.tree.map(lambda a: np.asarray(a)[:n], memorization_counts(*bits))
 
     def error(self, counts: Counts, times: float = 1.0) -> float:
         """The standard error at the quantile; inf where an example has none.

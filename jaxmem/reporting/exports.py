@@ -61,7 +61,7 @@ def save_scores(run: Run, folder: Path, table: Table = "csv") -> Path:
         "held_out_accuracy": held_out_accuracy(run),
         "relative_influence" if total.relative else "total_influence": total.of_train,
     }
-    if run.config["margins"]:
+    if run.config.margins:
         columns["soft_mem"], columns["soft_mem_se"] = soft_memorization(run)
     path = folder / f"scores.{table}"
     with replacing(path) as partial:
@@ -85,7 +85,7 @@ def save_class_matrices(run: Run, folder: Path) -> Path:
         "tt_labels": run.tt_labels,
         "tr_mem": run.memorization,
     }
-    classes = run.config["num_classes"]
+    classes = run.config.num_classes
     with progress("influence matrices", classes, "classes") as bar:
         for label in range(classes):
             rows, columns = run.of_class(label)
@@ -109,7 +109,7 @@ def save_matrix(run: Run, folder: Path, extent: Extent) -> Path:
     everything = np.arange(run.tr_labels.size), np.arange(run.tt_labels.size)
     parts: dict[str, tuple[np.ndarray, np.ndarray]] = {"": everything}
     if extent == "class":
-        labels = range(run.config["num_classes"])
+        labels = range(run.config.num_classes)
         parts = {f"class_{label}": run.of_class(label) for label in labels}
         parts = {k: part for k, part in parts.items() if all(x.size for x in part)}
     pairs = sum(rows.size * columns.size for rows, columns in parts.values())

@@ -1,6 +1,7 @@
 """A run in a dozen lines: summary.json, and the table that commands print."""
 
-from typing import Any
+import time
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,37 +12,73 @@ from jaxmem.estimates.results import Pairs, Run
 from jaxmem.estimates.search.search import MEMORY, MOST_TRIALS
 
 
+class Summary(NamedTuple):
+    """What a run found: summary.json, and the table."""
+
+    trials: int
+    diverged: int
+    damaged: int
+    train_accuracy: float  # mean and standard deviation over trials
+    train_accuracy_std: float
+    test_accuracy: float
+    test_accuracy_std: float
+    training_examples: int
+    memorized: int
+    without_estimate: int
+    median_se: float | None  # of mem, of all examples; None where it is not known
+    median_se_memorized: float | None
+    pairs: int  # of high influence
+    train_examples_in_pairs: int
+    test_examples_in_pairs: int
+    discoveries_in_pairs: int | None  # None: not counted
+    all_pairs: int  # N x E
+    duplicates_in_train: int
+    duplicates_of_train_in_test: int
+    warnings: list[str]
+    seconds: float  # of the command
+
+
 def summarize(
-    run: Run, pairs: Pairs, mem_threshold: float, memory: float = MEMORY
-) -> dict[str, Any]:
-    """The figures of the table, and of summary.json; memory: GiB, of Run.discovery_p."""
+    run: Run,
+    pairs: Pairs,
+    mem_threshold: float,
+    memory: float = MEMORY,
+    start: float | None = None,
+) -> Summary:
+    """Sum up a run.
+
+    memory: GiB that the search for discoveries may take. start: time.perf_counter() when
+    the command began.
+    """
+    start = time.perf_counter() if start is None else start
     mem, se = run.memorization, run.memorization_se
     memorized = mem >= mem_threshold
     duplicates = count_duplicates(run.tr_ids, run.tt_ids)
-    known = run.trials.size <= MOST_TRIALS
-    level = run.discovery_p(memory=memory) if known else np.nan
-    return {
-        "trials": int(run.trials.size),
-        "diverged": run.diverged,
-        "damaged": int(run.damage.trials.size),
-        "train accuracy": float(np.nanmean(run.train_accuracy)),
-        "train accuracy std": float(np.nanstd(run.train_accuracy)),
-        "test accuracy": float(run.test_accuracy.mean()),
-        "test accuracy std": float(run.test_accuracy.std()),
-        "training examples": int(mem.size),
-        "memorized": int(memorized.sum()),
-        "without estimate": int(np.isnan(mem).sum()),
-        "median standard error": _median(se),
-        "median standard error of memorized": _median(se[memorized]),
-        "pairs": int(pairs.infl.size),
-        "train examples in pairs": int(np.unique(pairs.tr_idx).size),
-        "test examples in pairs": int(np.unique(pairs.tt_idx).size),
-        "pairs that are discoveries": int((pairs.infl_p <= level).sum()) if known else None,
-        "all pairs": int(mem.size) * int(run.tt_labels.size),
-        "duplicates in train": duplicates.train,
-        "duplicates of train in test": duplicates.train_test,
-        "warnings": _warnings(run, known),
-    }
+    searched = run.trials.size <= MOST_TRIALS
+    level = run.discovery_p(memory=memory) if searched else np.nan
+    return Summary(
+        trials=int(run.trials.size),
+        diverged=run.diverged,
+        damaged=int(run.damage.trials.size),
+        train_accuracy=float(np.nanmean(run.train_accuracy)),
+        train_accuracy_std=float(np.nanstd(run.train_accuracy)),
+        test_accuracy=float(run.test_accuracy.mean()),
+        test_accuracy_std=float(run.test_accuracy.std()),
+        training_examples=int(mem.size),
+        memorized=int(memorized.sum()),
+        without_estimate=int(np.isnan(mem).sum()),
+        median_se=_median(se),
+        median_se_memorized=_median(se[memorized]),
+        pairs=int(pairs.infl.size),
+        train_examples_in_pairs=int(np.unique(pairs.tr_idx).size),
+        test_examples_in_pairs=int(np.unique(pairs.tt_idx).size),
+        discoveries_in_pairs=int((pairs.infl_p <= level).sum()) if searched else None,
+        all_pairs=int(mem.size) * int(run.tt_labels.size),
+        duplicates_in_train=duplicates.train,
+        duplicates_of_train_in_test=duplicates.train_test,
+        warnings=_warnings(run, searched),
+        seconds=round(time.perf_counter() - start, 1),
+    )
 
 
 def _median(se: np.ndarray) -> float | None:
@@ -68,33 +105,33 @@ def _warnings(run: Run, searched: bool) -> list[str]:
     return [line for line in lines if line]
 
 
-def print_table(s: dict[str, Any], more: dict[str, str]) -> None:
+def print_table(summary: Summary, more: dict[str, str]) -> None:
     """Print a summary, with further lines below it."""
-    share = s["memorized"] / s["training examples"]
-    found = s["pairs that are discoveries"]
-    damaged = f", {s['damaged']} damaged" if s["damaged"] else ""
+    s = summary
+    share = s.memorized / s.training_examples
+    damaged = f", {s.damaged} damaged" if s.damaged else ""
     rows = {
-        "trials": f"{s['trials']:,} ({s['diverged']} diverged{damaged})",
-        "train accuracy": f"{s['train accuracy']:.2%} ± {s['train accuracy std']:.2%}",
-        "test accuracy": f"{s['test accuracy']:.2%} ± {s['test accuracy std']:.2%}",
-        "memorized examples": f"{s['memorized']:,} of {s['training examples']:,} "
-        f"({share:.2%}), {s['without estimate']} without estimate",
-        "standard error of mem": f"{_show(s['median standard error of memorized'])} "
-        f"(median of the memorized), {_show(s['median standard error'])} (of all)",
-        "high-influence pairs": f"{s['pairs']:,}, of {s['train examples in pairs']:,} "
-        f"train and {s['test examples in pairs']:,} test examples",
+        "trials": f"{s.trials:,} ({s.diverged} diverged{damaged})",
+        "train accuracy": f"{s.train_accuracy:.2%} ± {s.train_accuracy_std:.2%}",
+        "test accuracy": f"{s.test_accuracy:.2%} ± {s.test_accuracy_std:.2%}",
+        "memorized examples": f"{s.memorized:,} of {s.training_examples:,} "
+        f"({share:.2%}), {s.without_estimate} without estimate",
+        "standard error of mem": f"{_show(s.median_se_memorized)} (median of the "
+        f"memorized), {_show(s.median_se)} (of all)",
+        "high-influence pairs": f"{s.pairs:,}, of {s.train_examples_in_pairs:,} train and "
+        f"{s.test_examples_in_pairs:,} test examples",
         "discoveries": "not counted"
-        if found is None
-        else f"{found:,} of these pairs; of all discoveries among the {s['all pairs']:,} "
-        "possible pairs, 5% are expected to be false",
-        "duplicates": f"{s['duplicates in train']} in train, "
-        f"{s['duplicates of train in test']} of test also in train",
-        "wall time": f"{s['wall seconds']:.0f} s",
+        if s.discoveries_in_pairs is None
+        else f"{s.discoveries_in_pairs:,} of these pairs; of all discoveries among the "
+        f"{s.all_pairs:,} possible pairs, 5% are expected to be false",
+        "duplicates": f"{s.duplicates_in_train} in train, "
+        f"{s.duplicates_of_train_in_test} of test also in train",
+        "wall time": f"{s.seconds:.0f} s",
         **more,
     }
     for name, value in rows.items():
         print(f"{name:<23}{value}")
-    for line in s["warnings"]:
+    for line in s.warnings:
         print(f"{'warning':<23}{line}")
 
 

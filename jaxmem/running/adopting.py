@@ -5,27 +5,23 @@ jaxmem.open_run("runs/theirs").memorization
 """
 
 import contextlib
-import hashlib
 import os
 import secrets
 import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from jaxmem._shared.files import local_path, replacing, sync, write_json
+from jaxmem._shared.files import local_path, sync
 from jaxmem._shared.progress import say
 from jaxmem.errors import InputError
 from jaxmem.estimates.results import Run, open_run
-from jaxmem.storage import store as trials_
-from jaxmem.storage.foreign.arrays import Checked, blocks_of, check_arrays
+from jaxmem.storage.foreign.arrays import Checked, check_arrays
 from jaxmem.storage.foreign.doubts import half_written, order_warning
-from jaxmem.storage.store import open_store
-from jaxmem.training.ensemble import Outcomes
-from jaxmem.version import __version__
+from jaxmem.storage.foreign.writing import write_checked
+from jaxmem.storage.store import TrialStore
 
 
 def adopt_trials(
@@ -61,25 +57,12 @@ def adopt_trials(
     _check_new(workdir)
     checked = check_arrays(masks, train, test, tr_labels, tt_labels, completed)
     with _new_folder(workdir) as partial:
-        write_json(partial / "config.json", _config(str(name), checked))
-        _write_examples(partial, checked)
-        _write_trials(workdir, partial, checked)
-        doubts = (
-            half_written(checked),
-            _order_warning(partial, checked),
-        )
+        store = _write(workdir, partial, str(name), checked)
+        doubts = half_written(checked), order_warning(store, checked.tr_labels.size)
     for text in doubts:
         if text:
             say(f"warning: {text}")
     return open_run(workdir)
-
-
-def _order_warning(folder: Path, checked: Checked) -> str | None:
-    return order_warning(open_store(folder), checked.tr_labels.size)
-
-
-def _order_warning(folder: Path, checked: Checked) -> str | None:
-    return order_warning(open_store(folder), checked.tr_labels.size)
 
 
 def _check_new(workdir: Path) -> None:
@@ -129,64 +112,9 @@ def _remove(folder: Path) -> None:
         time.sleep(0.1)
 
 
-def _config(name: str, checked: Checked) -> dict[str, Any]:
-    labels = checked.tr_labels, checked.tt_labels
-    return {
-        "format": trials_.FORMAT,
-        "jaxmem": __version__,
-        "dataset": name,
-        "data": hashlib.sha256(b"".join(a.tobytes() for a in labels)).hexdigest()[:16],
-        "num_classes": int(max(a.max() for a in labels)) + 1,
-        "model": "foreign",
-        "seed": None,
-        "sampling": f"masks {checked.digest}",
-        "margins": checked.margins,
-        "probabilities": False,
-    }
-
-
-def _write_examples(folder: Path, checked: Checked) -> None:
-    with replacing(folder / "examples.npz") as partial:
-        np.savez(
-            partial,
-            tr_labels=checked.tr_labels,
-            tt_labels=checked.tt_labels,
-            tr_ids=[f"train-{i}" for i in range(checked.tr_labels.size)],
-            tt_ids=[f"test-{i}" for i in range(checked.tt_labels.size)],
-            class_names=checked.class_names,
-        )
-
-
-def _write_trials(workdir: Path, partial: Path, checked: Checked) -> None:
-    sizes = len(checked.masks), checked.tr_labels.size, checked.tt_labels.size
+def _write(workdir: Path, partial: Path, name: str, checked: Checked) -> TrialStore:
     try:
-        store = trials_.create_store(partial, *sizes, checked.margins)
-        for some in blocks_of("writing", sizes[0]):
-            rows = some.start + np.nonzero(checked.status[some] != trials_.MISSING)[0]
-            if rows.size:
-                store.append(rows.tolist(), _outcomes(checked, rows))
+        return write_checked(partial, name, checked)
     except InputError as error:  # it knows the folder to fill, and calls it kept
         reason = str(error).partition("; what is finished")[0]
         raise InputError(reason.replace(str(partial), str(workdir))) from error
-
-
-def _outcomes(checked: Checked, rows: np.ndarray) -> Outcomes:
-    masks, train, test = checked.masks[rows] != 0, checked.train[rows], checked.test[rows]
-    right, test_right = train > 0, test > 0
-    return Outcomes(
-        included=np.packbits(masks, axis=1),
-        train_correct=np.packbits(right, axis=1),
-        test_correct=np.packbits(test_right, axis=1),
-        train_accuracy=((right & masks).sum(axis=1) / masks.sum(axis=1)).astype(np.float32),
-        test_accuracy=test_right.mean(axis=1, dtype=np.float32),
-        final_loss=np.full(rows.size, np.nan, np.float32),
-        diverged=checked.status[rows] == trials_.DIVERGED,
-        train_margin=_float16(train) if checked.margins else None,
-        test_margin=_float16(test) if checked.margins else None,
-    )
-
-
-def _float16(values: np.ndarray) -> np.ndarray:
-    """To float16, whose largest number stands for all larger ones, and for infinity."""
-    most = float(np.finfo(np.float16).max)
-    return np.clip(values, -most, most).astype(np.float16)

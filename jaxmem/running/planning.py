@@ -3,13 +3,18 @@
 import dataclasses
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import jax
 import numpy as np
 
-from jaxmem._shared.devices import out_of_memory
+from jaxmem._shared.devices import hardware, out_of_memory
+from jaxmem._shared.files import read_json, write_json
 from jaxmem._shared.progress import progress
-from jaxmem.training.ensemble import Ensemble, Job, Plan
+from jaxmem.errors import InputError
+from jaxmem.storage.config import RunConfig
+from jaxmem.training.ensemble import Ensemble, Plan
+from jaxmem.training.trial import Job
 
 GROWTH = 4  # from one width to the next
 PROBE_STEPS = 32  # training steps that a width is timed on
@@ -17,6 +22,41 @@ PROBE_SECONDS = 0.1  # a timing repeats them until it has taken this long
 TURNS = 3  # timings of a width, in turns with the one it must beat
 WIDER_MUST_GAIN = 1.1  # how much faster a wider ensemble must be: else noise would choose
 BLOCK_SECONDS = 2.0  # about what a block takes, where a trial takes less
+
+
+# What this process has timed already, so that trainings on many subsets of one dataset
+# (removal sets, fractions, flipped labels) are timed once.
+TIMED: dict[tuple, Plan] = {}
+
+
+def recall_plan(
+    workdir: Path, ensemble: Ensemble, width: int | None, config: RunConfig
+) -> Plan:
+    """The plan that the workdir remembers for this hardware, or a new one.
+
+    Wider products round differently, so a resumed run keeps its plan: then it gives bit for
+    bit what an uninterrupted one gives.
+    """
+    plans = read_plans(workdir)
+    known = plans.get(hardware())
+    if known and width in (None, known.width):
+        return known
+    alike = hardware(), width, config.identity("time")
+    if alike not in TIMED:
+        TIMED[alike] = make_plan(ensemble, width)
+    plans = {**plans, hardware(): TIMED[alike]}
+    values = {where: plan._asdict() for where, plan in plans.items()}
+    write_json(workdir / "plan.json", values)
+    return TIMED[alike]
+
+
+def read_plans(workdir: Path) -> dict[str, Plan]:
+    """The plans that a workdir remembers, by hardware; none where they cannot be read."""
+    try:
+        plans = read_json(workdir / "plan.json")
+        return {where: Plan(**plan) for where, plan in plans.items()}
+    except (InputError, AttributeError, TypeError):
+        return {}
 
 
 def make_plan(ensemble: Ensemble, width: int | None = None) -> Plan:
@@ -32,18 +72,18 @@ def make_plan(ensemble: Ensemble, width: int | None = None) -> Plan:
         timer = _timer(ensemble, probe, width)
         seconds = min(timer() for _ in range(TURNS))
     devices = ensemble.mesh.size
-    longer = ensemble.job.recipe.epochs * ensemble.job.steps
-    longer /= probe.recipe.epochs * probe.first_steps
+    longer = ensemble.job.learner.recipe.epochs * ensemble.job.learner.steps
+    longer /= probe.learner.recipe.epochs * probe.first_steps
     rounds = round(BLOCK_SECONDS / (seconds * longer * width * devices))
     return Plan(devices, width, max(1, rounds))
 
 
 def _probe_job(job: Job) -> Job:
     """The same training, cut to about PROBE_STEPS steps."""
-    steps = min(job.steps, PROBE_STEPS)
-    epochs = min(job.recipe.epochs, PROBE_STEPS // steps)
-    recipe = dataclasses.replace(job.recipe, epochs=epochs)
-    return job._replace(first_steps=steps, recipe=recipe)
+    recipe, steps = job.learner.recipe, min(job.learner.steps, PROBE_STEPS)
+    epochs = min(recipe.epochs, PROBE_STEPS // steps)
+    recipe = dataclasses.replace(recipe, epochs=epochs)
+    return job._replace(first_steps=steps, learner=job.learner._replace(recipe=recipe))
 
 
 def _fastest(ensemble: Ensemble, probe: Job) -> tuple[int, float]:
@@ -80,7 +120,7 @@ def _timer(ensemble: Ensemble, probe: Job, width: int) -> Callable[[], float]:
     def train() -> float:
         states = jax.block_until_ready(programs.init(trials))
         start = time.perf_counter()
-        states = programs.advance(trials, states, 0, probe.recipe.epochs)
+        states = programs.advance(trials, states, 0, probe.learner.recipe.epochs)
         jax.block_until_ready(states)
         return time.perf_counter() - start
 

@@ -22,7 +22,8 @@ from jaxmem.estimates.results import Run, open_run
 from jaxmem.models import Model, Spec, make_model
 from jaxmem.models.contract import PyTree
 from jaxmem.storage.checkpoints import KeptModels, kept_part
-from jaxmem.training import fitting as training
+from jaxmem.storage.config import Inputs
+from jaxmem.training import fitting
 from jaxmem.training.fitting import TrainState
 from jaxmem.training.inputs import describe_inputs, measure, to_float
 from jaxmem.training.subsets import Subset
@@ -51,7 +52,7 @@ def predict_trials(workdir: str | Path, data: Dataset) -> Run:
 
 def _predict_trials(workdir: str | Path, data: Dataset) -> Run:
     run, wanted, models, model, like = _open(workdir, data)
-    classes = run.config["num_classes"]
+    classes = run.config.num_classes
     if data.test.labels.max() >= classes:
         raise InputError(
             f"{data.name} has label {data.test.labels.max()}; the models of {workdir} know "
@@ -63,7 +64,7 @@ def _predict_trials(workdir: str | Path, data: Dataset) -> Run:
             f"the models of {workdir} {', '.join(run.class_names[:4])}, …; give it "
             "these by make_dataset(…, class_names=run.class_names)"
         )
-    images = _like_inputs(data.test.images, run.config["inputs"], data.name)
+    images = _like_inputs(data.test.images, run.config.inputs, data.name)
     program = _predict_models(model, make_mesh(), images, data.test.labels)
     correct = np.zeros((wanted.size, data.test.labels.size), bool)
     with progress("predicting", wanted.size, "models") as bar:
@@ -87,7 +88,7 @@ def _predict_models(
     def local(images, labels, kept):
         def one(kept):
             state = TrainState(**kept, opt_state=None)
-            return training.predict(model, state, images, labels).correct
+            return fitting.predict(model, state, images, labels).correct
 
         return jax.lax.map(one, kept)
 
@@ -116,17 +117,17 @@ def _predict_models(
     return call
 
 
-def _like_inputs(images: np.ndarray, trained: dict, name: str) -> np.ndarray:
+def _like_inputs(images: np.ndarray, trained: Inputs, name: str) -> np.ndarray:
     """Images of the kind that the models were trained on; says where their range differs.
 
     Raises InputError, with the line that mends it, for another kind.
     """
-    kind, low, high = trained["kind"], trained["low"], trained["high"]
-    mine = describe_inputs(images)
-    ours = f"{name} has inputs of kind {mine['kind']} in {mine['low']:g} … {mine['high']:g}"
+    kind, low, high = trained
+    mine = Inputs(**describe_inputs(images))
+    ours = f"{name} has inputs of kind {mine.kind} in {mine.low:g} … {mine.high:g}"
     theirs = f"the models were trained on {kind} in {low:g} … {high:g}"
     integral = np.dtype(kind).kind != "f"
-    scale = f"{high:g} / {mine['high']:g}"
+    scale = f"{high:g} / {mine.high:g}"
     if integral != (images.dtype.kind != "f"):
         line = f"x_test.astype('float32') * ({scale})"
         if integral:
@@ -140,8 +141,8 @@ def _like_inputs(images: np.ndarray, trained: dict, name: str) -> np.ndarray:
             f"{ours}, but {theirs}; if that is another scale alone, give {line}"
         )
     span = high - low
-    beyond = max(low - mine["low"], mine["high"] - high) > span / 4
-    if beyond or mine["high"] - mine["low"] < span / 2:
+    beyond = max(low - mine.low, mine.high - high) > span / 4
+    if beyond or mine.high - mine.low < span / 2:
         say(f"warning: {ours}, but {theirs}; predictions on another scale mean nothing")
     return images.astype(kind, copy=False)
 
@@ -174,7 +175,7 @@ def _extract_features(workdir: str | Path, data: Dataset, trial: int) -> Dataset
         return model.features(one["params"], one["model_state"], inputs)
 
     def of(images):
-        images = _like_inputs(images, run.config["inputs"], data.name)
+        images = _like_inputs(images, run.config.inputs, data.name)
         starts = range(0, len(images), FEATURE_ROWS)
         return np.concatenate([features(images[s : s + FEATURE_ROWS]) for s in starts])
 
@@ -196,19 +197,19 @@ def _open(workdir: str | Path, data: Dataset) -> _Kept:
     wanted = np.intersect1d(run.trials, models.trials()) if models else np.zeros(0, int)
     if not wanted.size:
         raise InputError(f"{workdir} kept no models: train it with --keep-models")
-    shape = tuple(run.config["image_shape"])
+    shape = run.config.image_shape
     if data.test.images.shape[1:] != shape:
         raise InputError(
             f"{data.name} has images of shape {data.test.images.shape[1:]}; the models of "
             f"{workdir} know {shape}"
         )
-    precision = jnp.dtype(run.config["precision"])
-    spec = Spec(run.config["num_classes"], tuple(run.config["hidden"]), precision)
-    model = make_model(run.config["model"], spec)
+    recipe = run.config.recipe
+    spec = Spec(run.config.num_classes, recipe.hidden, jnp.dtype(recipe.precision))
+    model = make_model(run.config.model, spec)
     image = jax.ShapeDtypeStruct(shape, jnp.float32)
     params, state = jax.eval_shape(model.init, jax.random.key(0), image)
     scaling = None
-    if run.config["standardize"]:
+    if recipe.standardize:
         index = jax.ShapeDtypeStruct((1,), jnp.int32)
         scaling = jax.eval_shape(
             lambda image, index: measure(image[None], Subset(index, 1)), image, index

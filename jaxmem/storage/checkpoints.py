@@ -4,7 +4,6 @@ WORKDIR/models/<number>/        final parameters and statistics of a block (--ke
 WORKDIR/in_flight/<number>/     the block in training: its states after some epochs
 """
 
-import contextlib
 import shutil
 import time
 from collections.abc import Iterator
@@ -14,12 +13,13 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from jaxmem._shared.files import refusals
 from jaxmem._shared.progress import say
-from jaxmem.errors import InputError
 from jaxmem.models.contract import PyTree
 from jaxmem.training.fitting import TrainState
 
-SECONDS = 120  # of training that a crash may cost, about
+SECONDS = 120  # save at most this often; a crash loses about this much
+AGAIN = "; finished trials are kept: make room and give the same command again"
 
 
 def kept_part(states: TrainState) -> PyTree:
@@ -122,14 +122,14 @@ def _manager(folder: Path, max_to_keep: int | None = None) -> ocp.CheckpointMana
         # The states are donated to the next epoch: they must be on disk before.
         enable_async_checkpointing=False,
     )
-    with _disk_errors(folder):
+    with refusals(folder, AGAIN):
         return ocp.CheckpointManager(folder.absolute(), options=options)
 
 
 def _save(manager, number, trials, count, tree, epoch=None) -> None:
     host = jax.tree.map(lambda a: np.array(a[:count]), tree)
     about = {"trials": [int(t) for t in trials], "epoch": epoch}
-    with _disk_errors(manager.directory):
+    with refusals(manager.directory, AGAIN):
         manager.save(
             number,
             args=ocp.args.Composite(
@@ -149,14 +149,3 @@ def _load(manager, number: int, one: PyTree, count: int) -> PyTree:
     target = jax.tree.map(lambda a: np.empty((count, *a.shape), a.dtype), one)
     args = ocp.args.Composite(model=ocp.args.StandardRestore(target))
     return manager.restore(number, args=args)["model"]
-
-
-@contextlib.contextmanager
-def _disk_errors(folder) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"cannot keep models in {folder}: {str(error).splitlines()[0][:200]}; finished "
-            "trials are kept: make room and give the same command again"
-        ) from error

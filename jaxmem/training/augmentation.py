@@ -5,9 +5,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxmem.training.batches import Batching
-from jaxmem.training.keys import Purpose, group_key, trial_key
-
 
 class Views(NamedTuple):
     """How each place of each batch of an epoch is seen."""
@@ -16,25 +13,12 @@ class Views(NamedTuple):
     mirror: jax.Array  # bool [S, B]: left and right exchanged
 
 
-def draw_views(
-    batching: Batching,
-    root: jax.Array,
-    trial: jax.Array,
-    epoch: jax.Array,
-    shape: tuple[int, int],
-    crop: int,
-    mirror: bool,
-) -> Views:
-    """Views of an epoch of S batches of B examples, shape (S, B).
+def draw_views(key: jax.Array, shape: tuple[int, int], crop: int, mirror: bool) -> Views:
+    """Views of an epoch of S batches of B examples, shape (S, B), by the epoch's key.
 
-    packed: keyed by (trial, epoch, place in the epoch). masked: by (group of trials, epoch,
-    place), since a group shares what is read, and what is made of it.
+    In masked batches the key is a group's: it shares what is read, and what is made of it.
     """
-    if batching == "packed":
-        key = trial_key(root, Purpose.AUGMENTATION, trial)
-    else:
-        key = group_key(root, Purpose.SHARED_AUGMENTATION, trial)
-    corner, side = jax.random.split(jax.random.fold_in(key, epoch))
+    corner, side = jax.random.split(key)
     return Views(
         jax.random.randint(corner, (*shape, 2), 0, 2 * crop + 1, jnp.int32),
         jax.random.bernoulli(side, jnp.float32(0.5), shape) & mirror,

@@ -10,16 +10,17 @@ Either walk is cut into batches whose sizes differ by at most one: a last batch 
 examples would take as large a step as any other.
 """
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
 
+from jaxmem.training.augmentation import Views
 from jaxmem.training.keys import Purpose, group_key, trial_key
 from jaxmem.training.subsets import Subset
 
 Batching = Literal["packed", "masked"]
-BATCHINGS: tuple[str, ...] = ("packed", "masked")
+BATCHINGS: tuple[str, ...] = get_args(Batching)
 
 
 class Batches(NamedTuple):
@@ -27,11 +28,26 @@ class Batches(NamedTuple):
 
     index: jax.Array  # int32 [S, B]
     weight: jax.Array  # float32 [S, B], 0 or 1
+    views: Views | None = None  # of each place, where images are augmented
 
 
 def steps_per_epoch(batching: Batching, n: int, m: int, batch_size: int) -> int:
     """S, for n training examples and subsets of m."""
     return -(-(m if batching == "packed" else n) // batch_size)
+
+
+def epoch_key(
+    batching: Batching,
+    root: jax.Array,
+    trial: jax.Array,
+    epoch: jax.Array,
+    own: Purpose,
+    shared: Purpose,
+) -> jax.Array:
+    """The key of an epoch: of the trial's own in packed mode, of its group's in masked."""
+    if batching == "packed":
+        return jax.random.fold_in(trial_key(root, own, trial), epoch)
+    return jax.random.fold_in(group_key(root, shared, trial), epoch)
 
 
 def epoch_batches(
@@ -48,12 +64,12 @@ def epoch_batches(
     Places beyond a batch's end repeat the first example of the walk at weight 0: in packed
     mode that is an included one, so that no excluded example is ever read.
     """
+    purposes = Purpose.SHUFFLE, Purpose.SHARED_SHUFFLE
+    key = epoch_key(batching, root, trial, epoch, *purposes)
     if batching == "packed":
-        key = jax.random.fold_in(trial_key(root, Purpose.SHUFFLE, trial), epoch)
         walk = _shuffled(key, subset)
         length = subset.count
     else:
-        key = jax.random.fold_in(group_key(root, Purpose.SHARED_SHUFFLE, trial), epoch)
         walk = jax.random.permutation(key, jnp.arange(mask_N.size, dtype=jnp.int32))
         length = walk.size
     size, longer = length // steps, length % steps  # the first `longer` have one more

@@ -1,4 +1,4 @@
-"""ONE model: init, fit, predict. Knows no ensemble, no mesh, no disk."""
+"""ONE model: init, fit, predict. Knows no subset, no ensemble, no mesh."""
 
 import math
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxmem.models.contract import Model, PyTree
-from jaxmem.training.augmentation import Views, augment
+from jaxmem.training.augmentation import augment
 from jaxmem.training.batches import Batches
 from jaxmem.training.inputs import Scaling, to_float
 from jaxmem.training.recipes import Recipe
@@ -18,6 +18,19 @@ from jaxmem.training.recipes import Recipe
 # evaluation needs less memory than training did.
 EVAL_ROWS = (16, 1000)  # at least, at most
 EVAL_VALUES = 2**20  # pixels times channels
+
+
+class Learner(NamedTuple):
+    """The learning algorithm."""
+
+    model: Model
+    recipe: Recipe
+    steps: int  # per epoch
+
+    @property
+    def optimizer(self) -> optax.GradientTransformation:
+        """What the recipe says, for epochs of `steps` steps."""
+        return make_optimizer(self.recipe, self.steps)
 
 
 class TrainState(NamedTuple):
@@ -30,11 +43,16 @@ class TrainState(NamedTuple):
 class Predictions(NamedTuple):
     """What the final model says of R examples."""
 
-    correct: jax.Array  # bool [R]: argmax of the logits is the label
+    offset: jax.Array  # int32 [R]: the class of the highest logit minus the label
     loss: jax.Array  # float32 [R]: cross-entropy, nats, without label smoothing
     margin: jax.Array  # float32 [R]: logit of the label minus log-sum-exp of the others
     finite: jax.Array  # bool []: every logit is finite
     probability: jax.Array | None = None  # float32 [R, K] of each class, if asked for
+
+    @property
+    def correct(self) -> jax.Array:
+        """bool [R]: whether the highest logit is the label's."""
+        return self.offset == 0
 
 
 def make_optimizer(recipe: Recipe, steps: int) -> optax.GradientTransformation:
@@ -71,21 +89,14 @@ def _learning_rate(recipe: Recipe, steps: int) -> float | optax.Schedule:
     return optax.join_schedules([up, rest], [warmup])
 
 
-def init(
-    model: Model,
-    optimizer: optax.GradientTransformation,
-    key: jax.Array,
-    images: jax.Array,
-) -> TrainState:
+def init(learner: Learner, key: jax.Array, images: jax.Array) -> TrainState:
     """A fresh model for images like images [N, H, W, C], with no scaling yet."""
-    params, model_state = model.init(key, images[0].astype(jnp.float32))
-    return TrainState(params, model_state, optimizer.init(params))
+    params, model_state = learner.model.init(key, images[0].astype(jnp.float32))
+    return TrainState(params, model_state, learner.optimizer.init(params))
 
 
 def train_step(
-    model: Model,
-    optimizer: optax.GradientTransformation,
-    label_smoothing: float,
+    learner: Learner,
     state: TrainState,
     images_BxHxWxC: jax.Array,
     labels_B: jax.Array,
@@ -102,52 +113,47 @@ def train_step(
     labels = jnp.where(seen, labels_B, 0)
 
     def loss_fn(params):
-        logits, model_state = model.apply(params, state.model_state, images, weights_B)
+        logits, model_state = learner.model.apply(
+            params, state.model_state, images, weights_B
+        )
         targets = jax.nn.one_hot(labels, logits.shape[-1], dtype=jnp.float32)
-        targets = optax.smooth_labels(targets, label_smoothing)
+        targets = optax.smooth_labels(targets, learner.recipe.label_smoothing)
         losses = optax.softmax_cross_entropy(logits, targets)
         total = jnp.sum(weights_B * losses)
         return total / jnp.maximum(jnp.sum(weights_B), 1), model_state
 
     grads, model_state = jax.grad(loss_fn, has_aux=True)(state.params)
-    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+    updates, opt_state = learner.optimizer.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     new = TrainState(params, model_state, opt_state, state.scaling)
     return jax.tree.map(lambda a, b: jnp.where(jnp.any(seen), a, b), new, state)
 
 
 def fit(
-    model: Model,
-    optimizer: optax.GradientTransformation,
-    recipe: Recipe,
+    learner: Learner,
     state: TrainState,
     images: jax.Array,
     labels: jax.Array,
-    batches_of: Callable[[jax.Array], tuple[Batches, Views | None]],
-    first: jax.Array,
-    last: jax.Array,
+    batches_of: Callable[[jax.Array], Batches],
+    epochs: tuple[jax.Array, jax.Array],
 ) -> TrainState:
-    """Train for the epochs first … last - 1 on images [N, H, W, C] and labels int32 [N].
+    """Train on images [N, H, W, C] and labels int32 [N], from one epoch to before another.
 
     batches_of(epoch) says which rows each step of an epoch takes, at which weight, and how
-    they are augmented. The bounds are arguments of the compiled program, so that a training
-    in parts is the same program, and gives the same bits, as one in a single call.
+    they are augmented. The two epochs are arguments of the compiled program, so that a
+    training in parts is the same program, and gives the same bits, as one in a single call.
     """
 
     def step(state, batch):
-        (index, weight), views = batch
-        rows = images[index]
-        if views is not None:
-            rows = augment(rows, views, recipe.crop)
-        smoothing = recipe.label_smoothing
-        return train_step(
-            model, optimizer, smoothing, state, rows, labels[index], weight
-        ), None
+        rows = images[batch.index]
+        if batch.views is not None:
+            rows = augment(rows, batch.views, learner.recipe.crop)
+        return train_step(learner, state, rows, labels[batch.index], batch.weight), None
 
     def epoch(number, state):
         return jax.lax.scan(step, state, batches_of(number))[0]
 
-    return jax.lax.fori_loop(first, last, epoch, state)
+    return jax.lax.fori_loop(*epochs, epoch, state)
 
 
 def predict(
@@ -170,12 +176,12 @@ def predict(
         inputs = to_float(batch, state.scaling)
         logits, _ = model.apply(state.params, state.model_state, inputs, None)
         loss = optax.softmax_cross_entropy_with_integer_labels(logits, label)
-        correct = jnp.argmax(logits, axis=-1) == label
+        offset = jnp.argmax(logits, axis=-1) - label
         is_label = jax.nn.one_hot(label, logits.shape[-1], dtype=bool)
         others = jax.nn.logsumexp(logits, axis=-1, where=~is_label)
         margin = jnp.sum(logits, axis=-1, where=is_label) - others
         probability = jax.nn.softmax(logits) if probabilities else None
-        return (correct, loss, margin, probability), jnp.all(jnp.isfinite(logits))
+        return (offset, loss, margin, probability), jnp.all(jnp.isfinite(logits))
 
     chunks, finite = jax.lax.map(one, starts)
 
@@ -184,5 +190,5 @@ def predict(
         body = chunks[:-1].reshape(-1, *chunks.shape[2:])
         return jnp.concatenate([body, chunks[-1, overlap:]])
 
-    correct, loss, margin, probability = jax.tree.map(flat, chunks)
-    return Predictions(correct, loss, margin, jnp.all(finite), probability)
+    offset, loss, margin, probability = jax.tree.map(flat, chunks)
+    return Predictions(offset, loss, margin, jnp.all(finite), probability)

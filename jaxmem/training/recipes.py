@@ -2,7 +2,7 @@
 
 import dataclasses
 import difflib
-from typing import Literal
+from typing import Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -16,6 +16,11 @@ OTHERS = ("trials", "workdir", "model", "subset_fraction", "sampling", "masks", 
 OTHERS += ("batching", "width", "keep_models", "margins", "probabilities", "until_se")
 
 
+def _field(default, text: str, by_size: str | None = None):
+    """A field with its help; by_size: what the general recipe makes of it, in words."""
+    return dataclasses.field(default=default, metadata={"help": text, "by size": by_size})
+
+
 @dataclasses.dataclass(frozen=True)
 class Recipe:
     """Hyperparameters of the learning algorithm; every field is a flag of `jaxmem.run`.
@@ -23,33 +28,84 @@ class Recipe:
     Data without a recipe of their own get `general_recipe`.
     """
 
-    epochs: int = 30  # passes over the subset
-    batch_size: int = 128  # examples a step
-    optimizer: Literal["sgd", "nesterov", "adamw"] = "sgd"
-    learning_rate: float = 0.1  # peak
-    momentum: float = 0.9  # v ← momentum·v + g, θ ← θ − learning_rate·v; AdamW's b1
-    schedule: Literal["constant", "linear"] = "constant"  # linear: down to 0 at the end
-    warmup: float = 0.0  # epochs in which the learning rate rises, linearly
-    weight_decay: float = 0.0  # times kernel, added to its gradient; AdamW: to its step
-    label_smoothing: float = 0.0  # share of the target spread evenly over all classes
-    crop: int = 0  # pixels of zeros around an image before a random crop of its size
-    mirror: bool = False  # exchange left and right of every other image, at random
-    precision: Literal["float32", "bfloat16"] = "float32"  # of products and activations
-    hidden: tuple[int, ...] = (512, 256)  # widths of the hidden layers of an MLP
-    # Inputs have mean 0 and variance 1 over the examples that a trial sees: each channel of
-    # images, each feature of rows. Else uint8 is divided by 255, all other numbers as is.
-    standardize: bool = True
+    epochs: int = _field(30, "passes over the subset", "30, up to 200 for few examples")
+    batch_size: int = _field(
+        128, "examples a step", f"128, for fewer than {SMALL} examples 32"
+    )
+    optimizer: Literal["sgd", "nesterov", "adamw"] = _field(
+        "sgd", "SGD with plain or with Nesterov's momentum, or AdamW"
+    )
+    learning_rate: float = _field(0.1, "at its peak")
+    momentum: float = _field(
+        0.9, "v = momentum * v + gradient, w = w - learning rate * v; b1 of AdamW"
+    )
+    schedule: Literal["constant", "linear"] = _field(
+        "constant", "of the learning rate; linear: down to 0 at the end"
+    )
+    warmup: float = _field(0.0, "epochs in which the learning rate rises linearly")
+    weight_decay: float = _field(
+        0.0,
+        "of the kernels: gradient += weight decay * kernel; of AdamW: its step",
+        "1 / m for subsets of m examples",
+    )
+    label_smoothing: float = _field(
+        0.0, "share of the target that is spread evenly over all classes"
+    )
+    crop: int = _field(
+        0, "zero-pad by this many pixels, then crop at random to the original size"
+    )
+    mirror: bool = _field(False, "exchange left and right of every other image, at random")
+    precision: Literal["float32", "bfloat16"] = _field(
+        "float32",
+        "of products and activations; parameters, statistics and loss are float32",
+    )
+    hidden: tuple[int, ...] = _field(
+        (512, 256), "widths of the hidden layers of an MLP, as in 512,256"
+    )
+    standardize: bool = _field(
+        True,
+        "give each channel of images, each feature of rows, mean 0 and variance 1 over the "
+        "examples that a trial sees; else uint8 is divided by 255, all else taken as is",
+    )
 
     def warmup_steps(self, steps: int) -> int:
         """Steps of the warm-up, where an epoch has `steps`."""
         return round(self.warmup * steps)
 
+    def validate(self) -> None:
+        """Raises InputError for a value out of range."""
 
-CHOICES: dict[str, tuple[str, ...]] = {
-    "optimizer": ("sgd", "nesterov", "adamw"),
-    "schedule": ("constant", "linear"),
-    "precision": ("float32", "bfloat16"),
-}
+        def need(ok: bool, field: str, wanted: str) -> None:
+            if not ok:
+                value = getattr(self, field)
+                raise InputError(f"{field.replace('_', ' ')} {value} must be {wanted}")
+
+        need(self.epochs >= 1, "epochs", "at least 1")
+        need(self.batch_size >= 1, "batch_size", "at least 1")
+        need(0 < self.learning_rate < float("inf"), "learning_rate", "positive")
+        need(0 <= self.momentum < 1, "momentum", "in [0, 1)")
+        need(
+            0 <= self.warmup < self.epochs,
+            "warmup",
+            f"at least 0 and less than the {self.epochs} epochs",
+        )
+        need(0 <= self.weight_decay < float("inf"), "weight_decay", "0 or positive")
+        need(0 <= self.label_smoothing < 1, "label_smoothing", "in [0, 1)")
+        need(self.crop >= 0, "crop", "0 or positive")
+        need(all(width >= 1 for width in self.hidden), "hidden", "widths of at least 1")
+        for field in dataclasses.fields(self):
+            if known := choices_of(field):
+                wanted = f"one of {', '.join(known)}"
+                need(getattr(self, field.name) in known, field.name, wanted)
+        if self.optimizer == "nesterov":
+            need(self.momentum > 0, "momentum", "positive for nesterov")
+
+
+def choices_of(field: dataclasses.Field) -> tuple[str, ...] | None:
+    """The words that a field of `Recipe` may be; None where it is no choice."""
+    kind = get_type_hints(Recipe)[field.name]
+    return get_args(kind) if get_origin(kind) is Literal else None
+
 
 # Feldman & Zhang's CIFAR-100 training: a linear rise to 0.4 over 15 % of the steps, a
 # linear fall to 0, crops and mirror images. The weight decay is the usual one, not theirs.
@@ -122,7 +178,7 @@ def recipe_for(key: str | None, model: str, m: int, **overrides) -> Recipe:
             given[name] = _parsed(fields[name], value)
     known = RECIPES.get((key, model)) if key else None
     recipe = dataclasses.replace(known or general_recipe(m), **given)
-    _check(recipe)
+    recipe.validate()
     return recipe
 
 
@@ -157,28 +213,3 @@ def _parsed(field: dataclasses.Field, value):
     if kind is tuple:
         return tuple(whole(name, width) for width in np.atleast_1d(value))
     return value
-
-
-def _check(recipe: Recipe) -> None:
-    def need(ok: bool, field: str, wanted: str) -> None:
-        if not ok:
-            value = getattr(recipe, field)
-            raise InputError(f"{field.replace('_', ' ')} {value} must be {wanted}")
-
-    need(recipe.epochs >= 1, "epochs", "at least 1")
-    need(recipe.batch_size >= 1, "batch_size", "at least 1")
-    need(0 < recipe.learning_rate < float("inf"), "learning_rate", "positive")
-    need(0 <= recipe.momentum < 1, "momentum", "in [0, 1)")
-    need(
-        0 <= recipe.warmup < recipe.epochs,
-        "warmup",
-        f"at least 0 and less than the {recipe.epochs} epochs",
-    )
-    need(0 <= recipe.weight_decay < float("inf"), "weight_decay", "0 or positive")
-    need(0 <= recipe.label_smoothing < 1, "label_smoothing", "in [0, 1)")
-    need(recipe.crop >= 0, "crop", "0 or positive")
-    need(all(width >= 1 for width in recipe.hidden), "hidden", "widths of at least 1")
-    for field, known in CHOICES.items():
-        need(getattr(recipe, field) in known, field, f"one of {', '.join(known)}")
-    if recipe.optimizer == "nesterov":
-        need(recipe.momentum > 0, "momentum", "positive for nesterov")

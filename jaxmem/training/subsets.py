@@ -5,10 +5,11 @@ balanced: one walk through the training set, in a new random order on every pass
 into pieces that the trials exclude one after another (include, if the subset is the smaller
 part). After any number of trials, every example was excluded equally often, to within one.
 bernoulli: a coin a trial and example, so that sizes vary; what Banzhaf values want.
+given: the rows of masks that the caller chose.
 """
 
 import math
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +19,7 @@ from jaxmem.errors import InputError
 from jaxmem.training.keys import Purpose, purpose_key, trial_key
 
 Sampling = Literal["uniform", "balanced", "bernoulli"]
-SAMPLINGS: tuple[str, ...] = ("uniform", "balanced", "bernoulli")
+SAMPLINGS: tuple[str, ...] = get_args(Sampling)
 
 
 class Subset(NamedTuple):
@@ -26,6 +27,42 @@ class Subset(NamedTuple):
 
     index: jax.Array  # int32 [M]: distinct examples; beyond the count, the first one again
     count: int | jax.Array  # how many: M, or int32 [] where sizes vary
+
+
+class SubsetRule(NamedTuple):
+    """How the trials' subsets of n examples are drawn."""
+
+    n: int
+    size: int  # m; of bernoulli, about that
+    sampling: Literal["uniform", "balanced", "bernoulli", "given"] = "uniform"
+    fraction: float = math.nan  # the chance to be included, of bernoulli
+
+    def draw(
+        self, root: jax.Array, trial: jax.Array, masks: jax.Array | None = None
+    ) -> tuple[Subset, jax.Array]:
+        """What ONE trial sees, and the same as a mask, bool [n].
+
+        masks: bits of the given subsets, uint8 [T, ceil(n / 8)].
+        """
+        n, m = self.n, self.size
+        if self.sampling == "bernoulli":
+            subset = draw_bernoulli(root, trial, n, self.fraction)
+            mask = inclusion_mask(subset.index, n)
+            return subset, mask & (subset.count > 0)
+        if self.sampling == "given":
+            index = given_subset(masks, trial, n, m)
+        elif self.sampling == "balanced":
+            index = draw_balanced(root, trial, n, m)
+        else:
+            index = draw_subset(root, trial, n, m)
+        return Subset(index, m), inclusion_mask(index, n)
+
+    @property
+    def most_excluded(self) -> int:
+        """How many examples a trial excludes, at most."""
+        if self.sampling == "bernoulli":
+            return most_drawn(self.n, 1 - self.fraction)
+        return self.n - self.size
 
 
 def subset_size(n: int, fraction: float) -> int:
@@ -96,6 +133,11 @@ def _pass(root: jax.Array, number: jax.Array, n: int, piece: int) -> jax.Array:
     repeat that piece's examples there: they change places with the first others that come
     later, but not with those that the next pass will have to complete. At least one whole
     piece lies between, so there are enough.
+
+    With n = 5 and pieces of 2, pass 0 = [3 1 | 4 0 | 2] leaves a piece with 2 alone. If
+    pass 1 was shuffled to [2 4 0 1 3], its first place would complete that piece by 2
+    itself: 2 and 4, the first other, change places: [4 | 2 0 | 1 3]. Pass 0 follows no
+    pass: nothing is left over, and what number - 1 wraps around to is not looked at.
     """
 
     def shuffled(number):
@@ -109,12 +151,12 @@ def _pass(root: jax.Array, number: jax.Array, n: int, piece: int) -> jax.Array:
     order, before = shuffled(number), shuffled(number - 1)
     used = jnp.zeros(n, bool).at[before].set(place >= n - left)[order]
     begin = jnp.where(left > 0, piece - left, 0)
-    twice = (place < begin) & used
-    other = (place >= begin) & (place < n - left_over(number + 1)) & ~used
-    twice, other = (jnp.nonzero(x, size=piece, fill_value=n)[0] for x in (twice, other))
-    other = jnp.where(twice < n, other, n)  # as many as there are
-    exchanged = order.at[twice].set(order[other], mode="drop")
-    return exchanged.at[other].set(order[twice], mode="drop")
+    repeated = (place < begin) & used
+    free = (place >= begin) & (place < n - left_over(number + 1)) & ~used
+    repeated, free = (jnp.nonzero(x, size=piece, fill_value=n)[0] for x in (repeated, free))
+    free = jnp.where(repeated < n, free, n)  # one for each that is repeated
+    exchanged = order.at[repeated].set(order[free], mode="drop")
+    return exchanged.at[free].set(order[repeated], mode="drop")
 
 
 def given_subset(masks: jax.Array, trial: jax.Array, n: int, m: int) -> jax.Array:

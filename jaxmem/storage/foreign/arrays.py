@@ -1,17 +1,15 @@
 """Arrays of trials that others trained: taken for nothing that they are not."""
 
 import hashlib
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-from jaxmem._shared.progress import progress
 from jaxmem.errors import InputError
-from jaxmem.storage import store as trials_
+from jaxmem.storage.foreign.labels import check_labels
+from jaxmem.storage.foreign.numbers import as_numbers, blocks_of, is_strange
+from jaxmem.storage.schema import DIVERGED, FINISHED, MISSING
 
-BLOCK = 256  # trials that are read or written at a time
-MOST = 2**31 - 2  # of labels and numbers of examples; one more is an int32 too
 OF_INDICES = (
     "; of lists of indices make masks = np.zeros((trials, examples), bool); "
     "np.put_along_axis(masks, indices, True, axis=1)"
@@ -28,7 +26,7 @@ class Checked(NamedTuple):
     tt_labels: np.ndarray  # int32 [E]
     class_names: np.ndarray  # str [K], or [0] where classes are numbers
     margins: bool
-    status: np.ndarray  # uint8 [T], of `jaxmem.trials`
+    status: np.ndarray  # uint8 [T], of `storage.schema`
     digest: str  # of the masks
     blank: dict[str, np.ndarray]  # of train and test: bool [T], nothing is right
 
@@ -58,7 +56,7 @@ def check_arrays(masks, train, test, tr_labels, tt_labels, completed) -> Checked
                 f"{what} outcomes have shape {list(array.shape)}; masks of {trials} trials "
                 f"and {n} examples want [{trials}, {wanted}]"
             )
-    labels = _check_labels(tr_labels, tt_labels, n, test.shape[1])
+    labels = check_labels(tr_labels, tt_labels, n, test.shape[1])
     sides = {
         "train": _check_outcomes("train", train, done),
         "test": _check_outcomes("test", test, done),
@@ -72,42 +70,6 @@ def check_arrays(masks, train, test, tr_labels, tt_labels, completed) -> Checked
         digest=digest,
         blank={name: side.blank for name, side in sides.items()},
     )
-
-
-def as_numbers(what: str, given, dims: tuple[str, ...], empty: bool = False) -> np.ndarray:
-    """Numbers or bools of as many dimensions as there are `dims`."""
-    expected = f"bool or numbers [{', '.join(dims)}]"
-    if isinstance(given, np.ma.MaskedArray):
-        raise InputError(f"{what} are a masked array; fill it, as with .filled(np.nan)")
-    try:
-        array = np.asarray(given)
-    except (ValueError, TypeError) as error:  # rows of several lengths, for one
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{what} are not {expected}: {reason}") from None
-    if array.dtype.kind not in "biuf":
-        kind = "structured" if array.dtype.names else array.dtype
-        raise InputError(f"{what} are {kind} {list(array.shape)}; expected {expected}")
-    if array.ndim != len(dims):
-        raise InputError(
-            f"{what} are {array.dtype} {list(array.shape)}; expected {expected}"
-        )
-    if array.size == 0 and not empty:
-        none = dims[array.shape.index(0)]
-        raise InputError(f"{what} have shape {list(array.shape)}: there are no {none}")
-    return array
-
-
-def is_strange(values: np.ndarray) -> np.ndarray:
-    """Where values are neither 0 nor 1; NaN is strange too."""
-    if values.dtype == bool:
-        return np.zeros(values.shape, bool)
-    return (values != 0) & (values != 1)
-
-
-def are_whole(values: np.ndarray) -> np.ndarray:
-    """Where values are whole numbers from 0 to MOST."""
-    values = values.astype(np.float64)  # MOST is beyond float16
-    return (values >= 0) & (values <= MOST) & (np.trunc(values) == values)
 
 
 def _check_completed(completed, trials: int) -> np.ndarray:
@@ -208,10 +170,10 @@ def _status(started: np.ndarray, train: _Side, test: _Side, margins: bool) -> np
         blank = train.blank | test.blank
     else:
         blank = train.blank & test.blank
-    status = np.where(blank, trials_.MISSING, trials_.FINISHED).astype(np.uint8)
-    status[train.nan | test.nan] = trials_.DIVERGED
-    status[~started] = trials_.MISSING
-    if not (status == trials_.FINISHED).any():
+    status = np.where(blank, MISSING, FINISHED).astype(np.uint8)
+    status[train.nan | test.nan] = DIVERGED
+    status[~started] = MISSING
+    if not (status == FINISHED).any():
         missing, diverged = count_left_out(status)
         raise InputError(
             f"no trial of {status.size} is finished: {missing} never were (not completed, "
@@ -222,63 +184,4 @@ def _status(started: np.ndarray, train: _Side, test: _Side, margins: bool) -> np
 
 def count_left_out(status: np.ndarray) -> tuple[int, int]:
     """How many trials never finished, and how many diverged, of their status [T]."""
-    return tuple(int((status == s).sum()) for s in (trials_.MISSING, trials_.DIVERGED))
-
-
-def blocks_of(doing: str, trials: int) -> Iterator[slice]:
-    """All rows, BLOCK at a time."""
-    with progress(doing, trials, "trials") as bar:
-        for start in range(0, trials, BLOCK):
-            yield slice(start, min(start + BLOCK, trials))
-            bar.update(min(BLOCK, trials - start))
-
-
-def _check_labels(tr_labels, tt_labels, n: int, e: int):
-    """int32 [N] and [E], and the names of classes, str [K] or [0].
-
-    Text becomes its place among all the texts, sorted.
-    """
-    names = np.zeros(0, str)
-    if tr_labels is None and tt_labels is None:
-        return np.zeros(n, np.int32), np.zeros(e, np.int32), names
-    if tr_labels is None or tt_labels is None:
-        given, other = ("test", "train") if tr_labels is None else ("train", "test")
-        raise InputError(
-            f"{given} labels are given and {other} labels are not; give both or neither"
-        )
-    train, test = _as_labels("train", tr_labels, n), _as_labels("test", tt_labels, e)
-    if train.dtype.kind == test.dtype.kind and train.dtype.kind in "US":
-        both = np.concatenate([train, test]).astype(str)
-        names, both = np.unique(both, return_inverse=True)
-        train, test = both[:n], both[n:]
-    elif "U" in (kinds := train.dtype.kind + test.dtype.kind) or "S" in kinds:
-        raise InputError(
-            f"train labels are {train.dtype}, test labels {test.dtype}; give both as "
-            "numbers, or both as text"
-        )
-    return train.astype(np.int32), test.astype(np.int32), names
-
-
-def _as_labels(what: str, given, size: int) -> np.ndarray:
-    """Whole numbers from 0, or text, [size]."""
-    what = f"{what} labels"
-    try:
-        array = np.asarray(given)
-    except (ValueError, TypeError):
-        raise InputError(f"{what} have several lengths; expected [{size}]") from None
-    if array.dtype.kind in "OT" and all(isinstance(label, str) for label in array.flat):
-        array = array.astype(str)
-    if array.dtype.kind not in "biufUS" or isinstance(given, np.ma.MaskedArray):
-        kind = type(given).__name__ if array.dtype.names else array.dtype
-        raise InputError(f"{what} are {kind}; expected whole numbers or text [{size}]")
-    if array.shape != (size,):
-        hint = "; of one-hot rows give .argmax(axis=1)" if array.ndim == 2 else ""
-        raise InputError(f"{what} have shape {list(array.shape)}; expected [{size}]{hint}")
-    if array.dtype.kind in "iuf":
-        good = are_whole(array)
-        if not good.all():
-            raise InputError(
-                f"{what} hold {array[~good][0]}; expected whole numbers from 0 to "
-                f"{MOST}, or text"
-            )
-    return array
+    return tuple(int((status == s).sum()) for s in (MISSING, DIVERGED))

@@ -2,8 +2,10 @@
 
 import numpy as np
 
-from jaxmem.storage.foreign.arrays import Checked, blocks_of
-from jaxmem.storage.store import FINISHED, TrialStore
+from jaxmem.storage.foreign.arrays import Checked
+from jaxmem.storage.foreign.numbers import blocks_of
+from jaxmem.storage.schema import FINISHED
+from jaxmem.storage.store import TrialStore
 
 SURE = 3  # standard errors
 ENOUGH_TRIALS = 10  # to doubt the order of rows

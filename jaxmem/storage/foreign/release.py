@@ -8,7 +8,7 @@ import numpy as np
 from jaxmem._shared.files import local_path, read_npz
 from jaxmem._shared.progress import progress
 from jaxmem.errors import InputError
-from jaxmem.storage.foreign.arrays import are_whole, as_numbers, is_strange
+from jaxmem.storage.foreign.numbers import are_whole, as_numbers, is_strange
 
 AUX = (
     "subsample_idx",

@@ -182,7 +182,7 @@ def test_trials_keep_their_numbers_and_those_with_nan_diverged(tmp_path):
         changed["masks"] = arrays["masks"].copy()
         changed["masks"][3] = False
         run = jaxmem.adopt_trials(tmp_path / values.__name__, **changed)
-        assert run.diverged == 3 and run.config["margins"] == (values is as_margins)
+        assert run.diverged == 3 and run.config.margins == (values is as_margins)
         np.testing.assert_array_equal(run.trials, np.arange(4, 20))
         np.testing.assert_array_equal(run.memorization, expected.memorization)
 
@@ -211,7 +211,7 @@ def test_zeros_and_ones_are_outcomes(tmp_path, dtype):
     expected = jaxmem.adopt_trials(tmp_path / "bool", **arrays)
     numbers = {name: a.astype(dtype) for name, a in arrays.items()}
     run = jaxmem.adopt_trials(tmp_path / "numbers", **numbers)
-    assert run.config == expected.config and not run.config["margins"]
+    assert run.config == expected.config and not run.config.margins
     for name in ("included", "train_correct", "test_correct", "memorization"):
         np.testing.assert_array_equal(getattr(run, name), getattr(expected, name))
 
@@ -323,7 +323,7 @@ def test_labels_are_whole_numbers_or_text(tmp_path, train, test, expected):
     np.testing.assert_array_equal(run.tr_labels, expected[0])
     np.testing.assert_array_equal(run.tt_labels, expected[1])
     assert run.tr_labels.dtype == run.tt_labels.dtype == np.int32
-    assert run.config["num_classes"] == 1 + max(map(max, expected))
+    assert run.config.num_classes == 1 + max(map(max, expected))
 
 
 def test_files_that_are_none_are_refused(tmp_path, capsys, monkeypatch):

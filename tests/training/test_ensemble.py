@@ -6,36 +6,37 @@ import pytest
 
 from jaxmem import InputError
 from jaxmem.models import Spec, make_model
-from jaxmem.training.ensemble import (
-    Plan,
-    advance_trial,
-    evaluate_trial,
-    init_trial,
-    make_ensemble,
-    make_job,
-    run_blocks,
-    scale_trial,
-)
+from jaxmem.training.ensemble import Plan, make_ensemble, run_blocks
 from jaxmem.training.inputs import to_float
 from jaxmem.training.keys import root_key
 from jaxmem.training.recipes import Recipe
-from jaxmem.training.subsets import draw_subset
+from jaxmem.training.subsets import SubsetRule, draw_subset
+from jaxmem.training.trial import (
+    advance_trial,
+    evaluate_trial,
+    init_trial,
+    make_job,
+    scale_trial,
+)
 
 TRIALS = range(8)
+STORED = ("included", "train_correct", "test_correct", "train_accuracy", "test_accuracy")
 
 
 def make(data, batching="packed", **recipe):
     recipe = Recipe(**{"epochs": 3, "batch_size": 64, "hidden": (32,), **recipe})
     n = data.train.labels.size
     model = make_model("mlp", Spec(data.num_classes, recipe.hidden))
-    job = make_job(model, recipe, batching, n, round(0.7 * n))
+    job = make_job(
+        model, recipe, batching, SubsetRule(n, round(0.7 * n)), data.num_classes, STORED
+    )
     return make_ensemble(job, data, root_key(0))
 
 
 def train(job, data, root, trial, epochs):
     """The final state of one trial."""
     state = init_trial(job, data, root, trial)
-    if job.recipe.standardize:
+    if job.learner.recipe.standardize:
         state = state._replace(scaling=scale_trial(job, data, root, trial))
     return advance_trial(job, data, root, trial, state, 0, epochs)
 
@@ -44,7 +45,7 @@ def params_of(ensemble, width, trials):
     """Final parameters of the trials, as the ensemble trains them."""
     programs = ensemble.programs(width)
     placed = ensemble.place(np.array(trials, np.int32))
-    epochs = ensemble.job.recipe.epochs
+    epochs = ensemble.job.learner.recipe.epochs
     return programs.advance(placed, programs.init(placed), 0, epochs).params
 
 
@@ -60,7 +61,7 @@ def alone(ensemble, trial, one=train):
     data, root = jax.device_put(host, jax.devices()[0])
     root = jax.random.wrap_key_data(root, impl="threefry2x32")
     run = jax.jit(lambda *args: one(job, *args))
-    result = run(data, root, np.int32(trial), job.recipe.epochs)
+    result = run(data, root, np.int32(trial), job.learner.recipe.epochs)
     return jax.tree.map(np.asarray, result)
 
 
@@ -99,7 +100,7 @@ def test_trial_is_the_same_under_pmap(digits):
     many = params_of(ensemble, 1, range(4))
 
     def one(data, root, trial):
-        return train(job, data, root, trial, job.recipe.epochs).params
+        return train(job, data, root, trial, job.learner.recipe.epochs).params
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pmap is in maintenance mode, and says so
@@ -114,8 +115,8 @@ def test_outcomes_are_those_of_the_trained_model(tiny):
     for trial in range(4):
         state = alone(ensemble, trial)
         mask = np.zeros(61, bool)
-        mask[draw_subset(ensemble.root, trial, 61, ensemble.job.subset_size)] = True
-        model = ensemble.job.model
+        mask[draw_subset(ensemble.root, trial, 61, ensemble.job.subsets.size)] = True
+        model = ensemble.job.learner.model
 
         def correct(split, state=state, model=model):
             images = to_float(split.images, state.scaling)
@@ -125,15 +126,17 @@ def test_outcomes_are_those_of_the_trained_model(tiny):
         def bits(packed, n, k=trial):
             return np.unpackbits(packed[k], count=n).astype(bool)
 
-        np.testing.assert_array_equal(bits(outcomes.included, 61), mask)
+        np.testing.assert_array_equal(bits(outcomes["included"], 61), mask)
         right = correct(tiny.train)
-        np.testing.assert_array_equal(bits(outcomes.train_correct, 61), right)
-        np.testing.assert_array_equal(bits(outcomes.test_correct, 9), correct(tiny.test))
-        np.testing.assert_allclose(outcomes.train_accuracy[trial], right[mask].mean(), 1e-6)
+        np.testing.assert_array_equal(bits(outcomes["train_correct"], 61), right)
+        np.testing.assert_array_equal(bits(outcomes["test_correct"], 9), correct(tiny.test))
         np.testing.assert_allclose(
-            outcomes.test_accuracy[trial], correct(tiny.test).mean(), 1e-6
+            outcomes["train_accuracy"][trial], right[mask].mean(), 1e-6
         )
-    assert not outcomes.diverged.any()
+        np.testing.assert_allclose(
+            outcomes["test_accuracy"][trial], correct(tiny.test).mean(), 1e-6
+        )
+    assert not outcomes["diverged"].any()
 
 
 def test_blocks_of_any_size_give_the_same_and_compile_once(tiny):

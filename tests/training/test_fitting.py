@@ -7,16 +7,10 @@ import pytest
 from jaxmem import MODELS, run_trials
 from jaxmem.models import Spec, from_linen, make_model
 from jaxmem.training import fitting as training
-from jaxmem.training.ensemble import (
-    Arrays,
-    advance_trial,
-    init_trial,
-    make_job,
-    scale_trial,
-)
 from jaxmem.training.keys import Purpose, root_key, trial_key
 from jaxmem.training.recipes import RECIPES, Recipe
-from jaxmem.training.subsets import draw_subset, inclusion_mask
+from jaxmem.training.subsets import SubsetRule, draw_subset, inclusion_mask
+from jaxmem.training.trial import Arrays, advance_trial, init_trial, make_job, scale_trial
 
 SUBSET = 40
 
@@ -25,8 +19,14 @@ def make(data, batching="packed", **recipe):
     recipe = {"epochs": 3, "batch_size": 16, "hidden": (6,), "standardize": False, **recipe}
     recipe = Recipe(**recipe)
     model = make_model("mlp", Spec(data.num_classes, recipe.hidden))
-    job = make_job(model, recipe, batching, data.train.labels.size, SUBSET)
-    return job, Arrays(*data.train[:2], *data.test[:2])
+    job = make_job(
+        model,
+        recipe,
+        batching,
+        SubsetRule(data.train.labels.size, SUBSET),
+        data.num_classes,
+    )
+    return job, Arrays.of(data)
 
 
 def train(job, arrays, trial=2):
@@ -35,12 +35,12 @@ def train(job, arrays, trial=2):
     @jax.jit
     def run(arrays, trial):
         state = init_trial(job, arrays, root, trial)
-        if job.recipe.standardize:
+        if job.learner.recipe.standardize:
             state = state._replace(scaling=scale_trial(job, arrays, root, trial))
-        return advance_trial(job, arrays, root, trial, state, 0, job.recipe.epochs)
+        return advance_trial(job, arrays, root, trial, state, 0, job.learner.recipe.epochs)
 
     n = arrays.train_labels.size
-    mask = inclusion_mask(draw_subset(root, trial, n, job.subset_size), n)
+    mask = inclusion_mask(draw_subset(root, trial, n, job.subsets.size), n)
     return jax.tree.map(np.asarray, run(arrays, trial)), np.asarray(mask)
 
 
@@ -96,13 +96,13 @@ def test_own_model_with_state(tiny, tmp_path, monkeypatch):
         run_trials(tiny, 8, tmp_path / batching, batching=batching, **arguments)
         for batching in ("packed", "masked")
     ]
-    assert [run.config["model"] for run in runs] == ["own", "own"]
+    assert [run.config.model for run in runs] == ["own", "own"]
     assert all(run.trials.size == 8 for run in runs)
 
     # The state is the model's own running mean, of its included examples alone.
     recipe = Recipe(epochs=1, batch_size=SUBSET, standardize=False)
-    job = make_job(MODELS["own"](Spec(3)), recipe, "packed", 61, SUBSET)
-    state, mask = train(job, Arrays(*tiny.train[:2], *tiny.test[:2]))
+    job = make_job(MODELS["own"](Spec(3)), recipe, "packed", SubsetRule(61, SUBSET), 3)
+    state, mask = train(job, Arrays.of(tiny))
     expected = 0.1 * tiny.train.images[mask].reshape(SUBSET, -1).mean(axis=0) / 255
     got = state.model_state["batch_stats"]["mean"]
     np.testing.assert_allclose(got, expected, rtol=1e-5)
@@ -118,14 +118,14 @@ def by_hand(job, arrays, trial):
         for kind in ("kernel", "bias")
     ]
     momentum = [np.zeros_like(w) for w in weights]
-    n, m, recipe = arrays.train_labels.size, job.subset_size, job.recipe
+    n, m, recipe = arrays.train_labels.size, job.subsets.size, job.learner.recipe
     subset = np.asarray(draw_subset(root, trial, n, m))
     classes = weights[-1].size
-    step, total = 0, recipe.epochs * job.steps
+    step, total = 0, recipe.epochs * job.learner.steps
     for epoch in range(recipe.epochs):
         key = jax.random.fold_in(trial_key(root, Purpose.SHUFFLE, trial), epoch)
         walk = np.asarray(jax.random.permutation(key, jnp.asarray(subset)))
-        for rows in np.array_split(walk, job.steps):
+        for rows in np.array_split(walk, job.learner.steps):
             x = arrays.train_images[rows].reshape(rows.size, -1) / 255.0
             w1, b1, w2, b2 = weights
             hidden = np.maximum(x @ w1 + b1, 0)
@@ -137,7 +137,7 @@ def by_hand(job, arrays, trial):
             d2 = (p - target) / rows.size
             d1 = (d2 @ w2.T) * (hidden > 0)
             grads = [x.T @ d1, d1.sum(0), hidden.T @ d2, d2.sum(0)]
-            rate, warmup = recipe.learning_rate, round(recipe.warmup * job.steps)
+            rate, warmup = recipe.learning_rate, round(recipe.warmup * job.learner.steps)
             if step < warmup:
                 rate *= (step + 1) / (warmup + 1)
             elif recipe.schedule == "linear":
@@ -177,12 +177,12 @@ def test_a_step_without_examples_changes_nothing(tiny):
     """Neither momentum, nor decay, nor the schedule."""
     job, arrays = make(tiny, warmup=2.0, weight_decay=0.1)
     state, _ = train(job, arrays)
-    optimizer = training.make_optimizer(job.recipe, job.steps)
+    optimizer = training.make_optimizer(job.learner.recipe, job.learner.steps)
     rows = arrays.train_images[:4], arrays.train_labels[:4]
 
     def step(weights):
         weights = np.array(weights, np.float32)
-        return training.train_step(job.model, optimizer, 0.0, state, *rows, weights)
+        return training.train_step(job.learner.model, optimizer, 0.0, state, *rows, weights)
 
     jax.tree.map(np.testing.assert_array_equal, state, step([0, 0, 0, 0]))
     changed = step([0, 1, 0, 0])
@@ -193,7 +193,7 @@ def test_a_step_without_examples_changes_nothing(tiny):
 @pytest.mark.parametrize("optimizer", ["sgd", "nesterov", "adamw"])
 def test_the_first_step_of_a_warm_up_moves(tiny, optimizer):
     job, _ = make(tiny, optimizer=optimizer, warmup=1.0)
-    made = training.make_optimizer(job.recipe, job.steps)
+    made = training.make_optimizer(job.learner.recipe, job.learner.steps)
     params = {"kernel": np.ones((2, 2), np.float32)}
     updates, _ = made.update(params, made.init(params), params)
     assert np.all(np.asarray(updates["kernel"]) < 0)
@@ -227,8 +227,11 @@ def test_predict_notices_what_is_not_finite():
 def test_digits_recipe_fits_and_generalises(digits):
     recipe = RECIPES["digits", "mlp"]
     model = make_model("mlp", Spec(10, recipe.hidden))
-    job = make_job(model, recipe, "packed", 1437, 1006)
-    state, mask = train(job, Arrays(*digits.train[:2], *digits.test[:2]))
-    fitted = training.predict(job.model, state, *digits.train[:2]).correct
+    job = make_job(model, recipe, "packed", SubsetRule(1437, 1006), 10)
+    state, mask = train(job, Arrays.of(digits))
+    fitted = training.predict(job.learner.model, state, *digits.train[:2]).correct
     assert np.asarray(fitted)[mask].mean() >= 0.999
-    assert np.mean(training.predict(job.model, state, *digits.test[:2]).correct) >= 0.965
+    assert (
+        np.mean(training.predict(job.learner.model, state, *digits.test[:2]).correct)
+        >= 0.965
+    )

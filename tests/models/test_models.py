@@ -8,16 +8,11 @@ import pytest
 import jaxmem
 from jaxmem import MODELS, InputError
 from jaxmem.models import Spec, check_model, make_model
-from jaxmem.training.ensemble import (
-    advance_trial,
-    evaluate_trial,
-    init_trial,
-    make_ensemble,
-    make_job,
-)
+from jaxmem.training.ensemble import make_ensemble
 from jaxmem.training.keys import root_key
 from jaxmem.training.recipes import Recipe
-from jaxmem.training.subsets import draw_subset, inclusion_mask
+from jaxmem.training.subsets import SubsetRule, draw_subset, inclusion_mask
+from jaxmem.training.trial import advance_trial, evaluate_trial, init_trial, make_job
 
 SUBSET = 200
 ROOT, TRIAL = root_key(0), np.int32(3)
@@ -60,7 +55,7 @@ def prepare(rows, name, batching):
         schedule="linear",
         standardize=False,
     )
-    job = make_job(make_model(name, SPEC), recipe, batching, 286, SUBSET)
+    job = make_job(make_model(name, SPEC), recipe, batching, SubsetRule(286, SUBSET), 5)
     # Epochs of one step, of a schedule of `steps`: longer ones would blow rounding up.
     job = job._replace(steps=4, first_steps=1)
     ensemble = make_ensemble(job, rows, ROOT)
@@ -125,11 +120,11 @@ def learns(job, data, name, advance, alone):
     trained = advance(data, alone, 1, FIT[name][1])
     outcomes = jax.jit(lambda state: evaluate_trial(job, data, ROOT, TRIAL, state))(trained)
     if name == "linear":
-        assert outcomes.final_loss < 0.8
+        assert outcomes["final_loss"] < 0.8
     else:
         # ResNet50's running statistics still trail its parameters after so few steps.
         bounds = (0.5, 0.9) if name == "resnet50" else (0.2, 0.95)
-        assert outcomes.final_loss < bounds[0] and outcomes.train_accuracy > bounds[1]
+        assert outcomes["final_loss"] < bounds[0] and outcomes["train_accuracy"] > bounds[1]
 
 
 def near(ours, theirs):

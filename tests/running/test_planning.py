@@ -3,15 +3,19 @@ import pytest
 
 from jaxmem.models import Spec, make_model
 from jaxmem.running import planning
-from jaxmem.training.ensemble import Plan, make_ensemble, make_job
+from jaxmem.training.ensemble import Plan, make_ensemble
 from jaxmem.training.keys import root_key
 from jaxmem.training.recipes import Recipe
+from jaxmem.training.subsets import SubsetRule
+from jaxmem.training.trial import make_job
 
 
 @pytest.fixture
 def ensemble(tiny):
     recipe = Recipe(epochs=4, batch_size=8, hidden=(5,))
-    job = make_job(make_model("mlp", Spec(3, (5,))), recipe, "packed", 61, 43)
+    job = make_job(
+        make_model("mlp", Spec(3, (5,))), recipe, "packed", SubsetRule(61, 43), 3
+    )
     return make_ensemble(job, tiny, root_key(0))
 
 

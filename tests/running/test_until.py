@@ -8,25 +8,21 @@ import pytest
 import jaxmem
 from jaxmem import InputError
 from jaxmem.estimates.counts import Counts
-from jaxmem.estimates.statistics import standard_error
 from jaxmem.estimates.stopping import Goal
-from jaxmem.running import trials as running
+from jaxmem.running import planning
 from jaxmem.training.ensemble import Plan
 
 
 def test_until_a_standard_error(tiny, tiny_recipe, tmp_path, monkeypatch, capsys):
     """Stops at the first look that finds it, and not before; then trains no more."""
-    monkeypatch.setattr(running, "make_plan", lambda *_: Plan(4, 1, 1))
-    monkeypatch.setattr(running, "_PLANS", {})
+    monkeypatch.setattr(planning, "make_plan", lambda *_: Plan(4, 1, 1))
+    monkeypatch.setattr(planning, "TIMED", {})
     flags = {**tiny_recipe, "until_se": 0.12, "se_quantile": 0.9, "se_of": "all"}
     run = jaxmem.run_trials(tiny, 400, tmp_path, **flags)
 
     def error(trials):
-        part = jaxmem.estimates.counts.memorization_counts(
-            np.packbits(run.included[:trials], 1),
-            np.packbits(run.train_correct[:trials], 1),
-        )
-        return np.quantile(standard_error(part)[:61], 0.9, method="higher")
+        errors = run.select(run.trials[:trials]).memorization_se
+        return np.quantile(errors, 0.9, method="higher")
 
     # What it takes is said once, as soon as there is a standard error.
     said = capsys.readouterr().err

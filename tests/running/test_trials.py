@@ -14,8 +14,9 @@ from runs import assert_same
 
 import jaxmem
 from jaxmem import InputError
-from jaxmem.running import trials as running
-from jaxmem.storage import store as trials_
+from jaxmem.running import blocks
+from jaxmem.storage.store import TrialStore, open_store
+from jaxmem.storage.workdir import locked
 
 
 def test_topped_up_is_uninterrupted(tiny, tiny_recipe, tmp_path):
@@ -37,7 +38,9 @@ def test_finished_run_trains_nothing(tiny, tiny_recipe, tmp_path, monkeypatch):
 
 def test_resumed_run_keeps_its_plan(tiny, tiny_recipe, tmp_path, monkeypatch):
     jaxmem.run_trials(tiny, 4, tmp_path, **{**tiny_recipe, "width": 2})
-    monkeypatch.setattr(running, "make_plan", lambda *_: pytest.fail("planned anew"))
+    monkeypatch.setattr(
+        "jaxmem.running.planning.make_plan", lambda *_: pytest.fail("planned anew")
+    )
     jaxmem.run_trials(tiny, 12, tmp_path, **{**tiny_recipe, "width": None})
     (plan,) = json.loads((tmp_path / "plan.json").read_text()).values()
     assert plan["width"] == 2
@@ -46,18 +49,17 @@ def test_resumed_run_keeps_its_plan(tiny, tiny_recipe, tmp_path, monkeypatch):
 def test_only_missing_trials_are_trained(tiny, tiny_recipe, tmp_path):
     run = jaxmem.run_trials(tiny, 12, tmp_path / "a", **tiny_recipe)
     holed = jaxmem.run_trials(tiny, 12, tmp_path / "b", **tiny_recipe)
-    store = trials_.create_store(tmp_path / "b", 12, 61, 9)
-    store._arrays["status"][[2, 3, 9]].write(trials_.MISSING).result()
+    open_store(tmp_path / "b", holed.config).forget(np.array([2, 3, 9]))
     assert jaxmem.open_run(tmp_path / "b").trials.tolist() == [0, 1, 4, 5, 6, 7, 8, 10, 11]
     trained = []
-    append = trials_.TrialStore.append
+    append = TrialStore.append
 
     def spy(self, block, outcomes):
         trained.extend(block)
         append(self, block, outcomes)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trials_.TrialStore, "append", spy)
+        patch.setattr(TrialStore, "append", spy)
         holed = jaxmem.run_trials(tiny, 12, tmp_path / "b", **tiny_recipe)
     assert trained == [2, 3, 9]
     assert_same(run, holed)
@@ -73,15 +75,15 @@ def test_diverged_trials_are_counted_and_left_out(tiny, tiny_recipe, tmp_path):
 def test_narrower_where_memory_is_short(tiny, tiny_recipe, tmp_path, monkeypatch):
     import jax
 
-    real, asked = running.run_blocks, []
+    real, asked = blocks.run_blocks, []
 
-    def blocks(ensemble, plan, missing, in_flight):
+    def narrow(ensemble, plan, missing, in_flight):
         asked.append(plan)
         if plan.width > 1:
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
         yield from real(ensemble, plan, missing, in_flight)
 
-    monkeypatch.setattr(running, "run_blocks", blocks)
+    monkeypatch.setattr(blocks, "run_blocks", narrow)
     run = jaxmem.run_trials(tiny, 8, tmp_path, **{**tiny_recipe, "width": 4})
     assert run.trials.size == 8
     assert [plan.width for plan in asked] == [4, 2, 1]
@@ -144,7 +146,7 @@ def test_foreign_folder_is_refused(tiny, tiny_recipe, tmp_path):
 
 def test_second_writer_is_refused(tiny, tiny_recipe, tmp_path):
     with (
-        trials_.locked(tmp_path),
+        locked(tmp_path),
         pytest.raises(InputError, match="another run is writing"),
     ):
         jaxmem.run_trials(tiny, 4, tmp_path, **tiny_recipe)

@@ -6,7 +6,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-NOTEBOOK = Path(__file__).parents[1] / "experiments" / "memorization.ipynb"
+NOTEBOOK = Path(__file__).parents[2] / "experiments" / "memorization.ipynb"
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import jaxmem
 from jaxmem.training.ensemble import Plan
 
 TRIALS, REPETITIONS = 40, 5
-FOLDER = Path(__file__).parents[1] / "experiments"
+FOLDER = Path(__file__).parents[2] / "experiments"
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def run(experiments, folders, monkeypatch):
     """Run an experiment on 200 digits; returns its JSON and its table of a name."""
     workdir, results = folders
     plan = Plan(devices=4, width=1, rounds=3)
-    monkeypatch.setattr("jaxmem.running.trials.make_plan", lambda *_: plan)
+    monkeypatch.setattr("jaxmem.running.planning.make_plan", lambda *_: plan)
 
     def call(name, *arguments, repetitions=False):
         flags = [f"--trials={TRIALS}", "--rows=200"]

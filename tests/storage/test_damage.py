@@ -12,10 +12,11 @@ from runs import assert_same
 
 import jaxmem
 from jaxmem import InputError, estimate
-from jaxmem.storage import store as trials
+from jaxmem.storage.config import FORMAT
+from jaxmem.storage.workdir import locked
 
 ARRAYS = ("included", "train_correct", "test_correct", "train_accuracy", "final_loss")
-OLD = Path(__file__).parent / "workdirs"
+OLD = Path(__file__).parents[1] / "workdirs"
 
 
 @pytest.fixture
@@ -122,7 +123,7 @@ def test_damaged_configuration(run, content, tiny, tiny_recipe):
 
 def test_workdirs_of_other_formats_say_what_wrote_them(tiny, tmp_path):
     shutil.copytree(OLD / "format1", tmp_path / "old")
-    said = r"was written by jaxmem 0\.1\.0 in format 1; this one reads format 2"
+    said = r"was written by jaxmem 0\.1\.0 in format 1; this one reads format 3"
     with pytest.raises(InputError, match=said):
         jaxmem.open_run(tmp_path / "old")
     with pytest.raises(InputError, match=said):
@@ -132,10 +133,10 @@ def test_workdirs_of_other_formats_say_what_wrote_them(tiny, tmp_path):
 
 
 def test_this_format_stays_readable():
-    """Where this fails, raise `trials.FORMAT`, and keep this folder beside a new one."""
-    run = jaxmem.open_run(OLD / f"format{trials.FORMAT}")
+    """Where this fails, raise `FORMAT`, and keep this folder beside a new one."""
+    run = jaxmem.open_run(OLD / f"format{FORMAT}")
     assert run.trials.size == 4 and run.damage.trials.size == 0
-    with np.load(OLD / f"format{trials.FORMAT}" / "expected.npz") as expected:
+    with np.load(OLD / f"format{FORMAT}" / "expected.npz") as expected:
         for name in ("included", "train_correct", "test_correct", "memorization"):
             np.testing.assert_array_equal(getattr(run, name), expected[name])
 
@@ -146,6 +147,6 @@ def test_no_locks_is_not_another_run(tmp_path, monkeypatch, capsys, number):
         raise OSError(number, "not here")
 
     monkeypatch.setattr("fcntl.flock", refuse)
-    with trials.locked(tmp_path / "run"):
+    with locked(tmp_path / "run"):
         pass
     assert "cannot be locked (not here)" in capsys.readouterr().err

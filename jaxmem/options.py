@@ -1,0 +1,199 @@
+"""The flags of the commands: a group of them a function."""
+
+import argparse
+import dataclasses
+from collections.abc import Callable
+
+from jaxmem._shared.arguments import difference, positive
+from jaxmem.estimates.search.search import MEMORY
+from jaxmem.estimates.stopping import AMONG
+from jaxmem.models import MODELS
+from jaxmem.training.batches import BATCHINGS
+from jaxmem.training.recipes import RECIPES, Recipe, choices_of, general_recipe
+from jaxmem.training.subsets import SAMPLINGS
+
+
+def add_memory(add: Callable) -> None:
+    """What a search may take."""
+    add(
+        "--memory",
+        type=_memory,
+        default=MEMORY,
+        metavar="GIB",
+        help="GiB for the search for discoveries and of --top, not counting Python and JAX "
+        f"(default: {MEMORY:g})",
+    )
+
+
+def _checked(check: Callable[[str], float]) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            return check(text)
+        except ValueError as error:  # also InputError
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return parse
+
+
+_difference = _checked(lambda text: difference("threshold", float(text)))
+_memory = _checked(lambda text: positive("memory", float(text)))
+
+
+def add_thresholds(add: Callable) -> None:
+    """What counts as memorized, and as a pair."""
+    add(
+        "--mem-threshold",
+        type=_difference,
+        default=0.25,
+        help="least memorization of a memorized example (default: 0.25)",
+    )
+    add(
+        "--infl-threshold",
+        type=_difference,
+        default=0.15,
+        help="least influence of a high-influence pair (default: 0.15)",
+    )
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """Which examples."""
+    add = parser.add_argument_group("data").add_argument
+    add(
+        "--dataset",
+        default="digits",
+        help="digits, an image-classification dataset of TFDS (mnist, fashion_mnist, "
+        "cifar10, …), or a path to an .npz with x_train, y_train, x_test, y_test "
+        "(default: digits)",
+    )
+    add(
+        "--data-dir",
+        help="where TFDS keeps prepared datasets (default: ~/tensorflow_datasets)",
+    )
+
+
+def add_subsets(parser: argparse.ArgumentParser) -> None:
+    """Which trials, on which subsets, and what they store."""
+    add = parser.add_argument_group("trials").add_argument
+    add("--trials", type=int, default=4000, help="models to train (default: 4000)")
+    add(
+        "--subset-fraction",
+        type=float,
+        default=0.7,
+        help="share of the training set that each model sees (default: 0.7)",
+    )
+    add(
+        "--sampling",
+        choices=SAMPLINGS,
+        default="uniform",
+        help="uniform: each trial draws its subset alone, as in the paper; balanced: every "
+        "example is excluded in equally many trials; bernoulli: a coin an example, as "
+        "Banzhaf values want (default: uniform)",
+    )
+    add("--seed", type=int, default=0, help="of all randomness (default: 0)")
+    add(
+        "--workdir",
+        help="where trials, estimates and figures go "
+        "(default: runs/<dataset>-<model>-<config hash>)",
+    )
+    add(
+        "--batching",
+        choices=BATCHINGS,
+        default="packed",
+        help="packed: each model walks its own subset; masked: groups of models share each "
+        "batch and ignore what they exclude (default: packed)",
+    )
+    add(
+        "--width",
+        type=_width,
+        metavar="WIDTH",
+        help="models trained side by side on one device; auto times a few (default: auto)",
+    )
+    add(
+        "--until-se",
+        type=float,
+        metavar="SE",
+        help="stop before --trials, once the standard error of mem is down to this",
+    )
+    add(
+        "--se-quantile",
+        type=float,
+        default=0.5,
+        help="share of the examples whose standard error must be at or below --until-se "
+        "(default: 0.5)",
+    )
+    add(
+        "--se-of",
+        choices=AMONG,
+        default="memorized",
+        help="of which examples: those with mem >= 0.25, or all (default: memorized)",
+    )
+    add(
+        "--margins",
+        action="store_true",
+        help="also store margins, logit of the label minus log-sum-exp of the others: "
+        "float16, 16 times the size of the outcomes",
+    )
+    add(
+        "--probabilities",
+        action="store_true",
+        help="also store the class probabilities of the examples that a trial does not "
+        "see: float16, 2 bytes times classes times 30%% of the training set, a trial",
+    )
+    add(
+        "--keep-models",
+        action="store_true",
+        help="keep every model, so that `python -m jaxmem.predict WORKDIR` can run them on "
+        "other test sets",
+    )
+
+
+def add_recipe(parser: argparse.ArgumentParser) -> None:
+    """The network, and every field of `Recipe`."""
+    add = parser.add_argument_group("training").add_argument
+    known = ", ".join(MODELS)
+    add("--model", default="mlp", help=f"architecture: {known} (default: mlp)")
+    for field in dataclasses.fields(Recipe):
+        flag, kind = f"--{field.name.replace('_', '-')}", type(field.default)
+        text = f"{field.metadata['help']} {_default(field)}"
+        if kind is bool:
+            add(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
+            continue
+        parse = _widths if kind is tuple else kind
+        add(flag, type=parse, choices=choices_of(field), help=text)
+
+
+def _width(text: str) -> int | None:
+    return None if text == "auto" else int(text)
+
+
+def _widths(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(",") if part)
+
+
+def _default(field: dataclasses.Field) -> str:
+    """The default of a recipe's field, for --help: the general one and who differs."""
+
+    def show(recipe: Recipe) -> str:
+        value = getattr(recipe, field.name)
+        return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+    if by_size := field.metadata["by size"]:
+        return f"(default: {by_size}; {_own(show, None)})"
+    general = show(general_recipe(10**6))
+    own = _own(show, general)
+    return f"(default: {general}{'; ' if own else ''}{own})"
+
+
+def _own(show: Callable[[Recipe], str], general: str | None) -> str:
+    """Whose recipe has which value, where it is not the general one."""
+    models: dict[tuple[str, str], list[str]] = {}  # of a value on a dataset
+    for (dataset, model), recipe in RECIPES.items():
+        if show(recipe) != general:
+            models.setdefault((show(recipe), dataset), []).append(model)
+    datasets: dict[tuple[str, str], list[str]] = {}  # of a value for some models
+    for (value, dataset), names in models.items():
+        datasets.setdefault((value, ", ".join(names)), []).append(dataset)
+    return "; ".join(
+        f"{value} for {names} on {', '.join(where)}"
+        for (value, names), where in datasets.items()
+    )

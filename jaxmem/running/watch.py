@@ -1,0 +1,67 @@
+"""While trials are trained: how fast, how well, and whether mem is precise enough."""
+
+import sys
+import time
+
+import numpy as np
+from tqdm import tqdm
+
+from jaxmem._shared.progress import say
+from jaxmem.estimates.counts import Counts, memorization_counts
+from jaxmem.estimates.learning import learning_warning
+from jaxmem.estimates.stopping import Goal
+from jaxmem.storage.store import TrialStore
+from jaxmem.training.ensemble import Block
+
+# How many times as many trials, before their standard errors are looked at again.
+LOOK_AGAIN = 1.05
+
+
+class Watch:
+    """Looks at finished blocks, and tells what there is to tell."""
+
+    def __init__(self, store: TrialStore, labels: np.ndarray, goal: Goal | None):
+        self._store, self._labels, self._goal = store, labels, goal
+        self._start, self._accuracies = time.perf_counter(), []
+        self._outlook, self._next_look, self._told = "", 0.0, False
+
+    def reached(self) -> bool:
+        """Whether there is a goal, and the finished trials have reached it."""
+        goal = self._goal
+        return goal is not None and goal.error(self._counts()) <= goal.se
+
+    def see(self, block: Block, done: int, bar: tqdm) -> bool:
+        """Look at a block that was stored, the done-th trial its last; True to stop."""
+        if not self._accuracies:
+            self._tell_learning(block)
+        self._accuracies += block.outcomes["test_accuracy"].tolist()
+        rate = len(self._accuracies) / (time.perf_counter() - self._start)
+        if self._goal is not None and done >= self._next_look:
+            if self.reached():
+                return True
+            self._look(done, rate, bar)
+        accuracy = np.mean(self._accuracies)
+        speed = f"{3600 * rate:,.0f} models/h"
+        bar.set_postfix_str(f"{speed}, test {accuracy:.2%}{self._outlook}")
+        return False
+
+    def _look(self, done: int, rate: float, bar: tqdm) -> None:
+        """Foresee how many trials the goal needs."""
+        counts = self._counts()
+        self._outlook = f", {self._goal.outlook(counts, done, rate)}"
+        if np.isfinite(self._goal.error(counts)) and not self._told:
+            # Also where no terminal shows the bar.
+            bar.write(f"after {done} trials{self._outlook}", file=sys.stderr)
+            self._told = True
+        self._next_look = LOOK_AGAIN * done
+
+    def _counts(self) -> Counts:
+        finished = self._store.finished()
+        bits = (self._store.read(name, finished) for name in ("included", "train_correct"))
+        return memorization_counts(*bits, self._labels.size)
+
+    def _tell_learning(self, block: Block) -> None:
+        """Warn, once there are models, where they did not learn."""
+        fitted = block.outcomes["train_accuracy"][~block.outcomes["diverged"]]
+        if warning := learning_warning(fitted, self._labels):
+            say(f"warning: {warning}")

@@ -1,0 +1,208 @@
+"""Everything that decides what the trials of a workdir compute and store."""
+
+import dataclasses
+import hashlib
+import json
+import types
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
+
+from jaxmem._shared.arguments import number, whole
+from jaxmem._shared.files import read_json, write_json
+from jaxmem.errors import InputError
+from jaxmem.storage.schema import SCHEMA, Quantity, Sizes
+from jaxmem.training.recipes import Recipe
+from jaxmem.training.subsets import SubsetRule, subset_size
+from jaxmem.version import __version__
+
+FORMAT = 3  # of a workdir; raised whenever older ones cannot be read or resumed
+Occasion = Literal["resume", "merge", "time"]
+SEEDS = 2**32
+
+
+class Inputs(NamedTuple):
+    """What training inputs are like, so that others can be compared with them."""
+
+    kind: str  # dtype
+    low: float
+    high: float
+
+
+# The fields that may differ: in another command on the same workdir, from anywhere; between
+# workdirs whose trials become one run's; where a training step takes as long all the same.
+MAY_DIFFER: dict[Occasion, frozenset[str]] = {
+    "resume": frozenset({"dataset"}),
+    "merge": frozenset({"dataset", "sampling", "masks", "seed"}),
+    "time": frozenset(
+        {"dataset", "data", "test_size", "inputs", "sampling", "masks", "seed"}
+        | {"subset_fraction", "subset_size"}
+    ),
+}
+# What users call a field, where that is not its name.
+TERMS = {
+    "data": "examples or labels",
+    "train_size": "number of training examples",
+    "test_size": "number of test examples",
+    "num_classes": "number of classes",
+    "image_shape": "shape of an example",
+    "inputs": "kind or range of the inputs",
+    "parameters": "number of the model's parameters",
+    "margins": "storing margins",
+    "probabilities": "storing probabilities",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """Everything that decides a run's results; None: not known of adopted trials.
+
+    Raises InputError where a value is out of range.
+    """
+
+    dataset: str  # a name
+    data: str  # `Dataset.fingerprint`
+    train_size: int  # N
+    test_size: int  # E
+    num_classes: int  # K
+    image_shape: tuple[int, ...] | None
+    inputs: Inputs | None
+    model: str
+    parameters: int | None
+    recipe: Recipe | None
+    subset_fraction: float | None  # matters through the size, where that does not vary
+    subset_size: int | None  # m; None: it varies
+    sampling: Literal["uniform", "balanced", "bernoulli", "given"]
+    masks: str | None  # a hash of the given subsets
+    seed: int | None
+    batching: Literal["packed", "masked"] | None
+    margins: bool
+    probabilities: bool
+
+    def __post_init__(self):
+        for name in ("train_size", "test_size", "num_classes"):
+            whole(TERMS[name], getattr(self, name), least=1)
+        if self.seed is not None and not 0 <= whole("seed", self.seed) < SEEDS:
+            raise InputError(f"seed {self.seed} is outside 0 … 2**32 - 1")
+        if self.subset_fraction is not None:
+            number("subset fraction", self.subset_fraction, 0, 1)
+        if self.recipe is not None:
+            self.recipe.validate()
+        if self.probabilities and self.subset_size == self.train_size:
+            raise InputError(
+                "masks that include everything leave no held-out probabilities"
+            )
+
+    @property
+    def adopted(self) -> bool:
+        """Whether others trained the trials."""
+        return self.recipe is None
+
+    @property
+    def subsets(self) -> SubsetRule:
+        """How the trials' subsets are drawn; not of adopted trials."""
+        n, fraction = self.train_size, self.subset_fraction
+        size = self.subset_size or subset_size(n, fraction)
+        return SubsetRule(n, size, self.sampling, fraction)
+
+    @property
+    def sizes(self) -> Sizes:
+        """How long the axes of its arrays are."""
+        excluded = self.subsets.most_excluded if self.probabilities else 0
+        return Sizes(self.train_size, self.test_size, self.num_classes, excluded)
+
+    @property
+    def quantities(self) -> tuple[Quantity, ...]:
+        """What its trials store, in the order of the schema."""
+        rows = SCHEMA.values()
+        return tuple(q for q in rows if q.when is None or getattr(self, q.when))
+
+    def identity(self, occasion: Occasion) -> tuple:
+        """The values, hashable, of the fields that must not differ on this occasion."""
+        names = (field.name for field in dataclasses.fields(self))
+        return tuple(getattr(self, n) for n in names if n not in MAY_DIFFER[occasion])
+
+    def differences(
+        self, other: "RunConfig", occasion: Occasion, mine: str = "here", its: str = "there"
+    ) -> list[str]:
+        """What differs though it must not on this occasion, in the user's terms."""
+        same_size = self.subset_size is not None and self.subset_size == other.subset_size
+        found = []
+        for field in dataclasses.fields(self):
+            name, term = field.name, TERMS.get(field.name, field.name)
+            a, b = getattr(self, name), getattr(other, name)
+            if a == b or name in MAY_DIFFER[occasion]:
+                continue
+            if name == "recipe" and None not in (a, b):
+                found += [(k, v, vars(b)[k]) for k, v in vars(a).items() if v != vars(b)[k]]
+            elif not (name == "subset_fraction" and same_size):
+                found.append((term, a, b))
+        return [f"{term.replace('_', ' ')} ({a} {mine}, {b} {its})" for term, a, b in found]
+
+    def to_json(self) -> dict[str, Any]:
+        """What JSON can write, with the format and the version of jaxmem."""
+        values = dataclasses.asdict(self)
+        if self.inputs is not None:
+            values["inputs"] = self.inputs._asdict()
+        return {"format": FORMAT, "jaxmem": __version__, **values}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "RunConfig":
+        """The inverse of `to_json`; raises InputError for what that did not write."""
+        values = {k: v for k, v in values.items() if k not in ("format", "jaxmem")}
+        return _parsed(cls, values, "the configuration")
+
+
+def _parsed(kind, value, what: str):
+    """A JSON value as what a type annotation says; raises InputError where it is not."""
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        if value is None:
+            return None
+        return _parsed(parts[0], value, what)
+    if origin is Literal and value in parts:
+        return value
+    if origin is tuple and isinstance(value, list):
+        return tuple(_parsed(parts[0], item, what) for item in value)
+    if hasattr(kind, "__annotations__") and isinstance(value, dict):
+        kinds = get_type_hints(kind)
+        if value.keys() != kinds.keys():
+            odd = ", ".join(sorted(value.keys() ^ kinds.keys()))
+            raise InputError(f"{what} is damaged: it lacks, or does not know, {odd}")
+        return kind(**{k: _parsed(kinds[k], v, k) for k, v in value.items()})
+    if kind is float and type(value) is int:
+        return float(value)
+    if isinstance(kind, type) and type(value) is kind:
+        return value
+    raise InputError(f"the configuration is damaged: {what} is {value!r}")
+
+
+def default_workdir(config: RunConfig) -> Path:
+    """runs/<dataset>-<model>-<hash of what decides the results>."""
+    text = json.dumps([repr(value) for value in config.identity("resume")])
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    name = f"{config.dataset}-{config.model}-{digest}"
+    return Path("runs") / name.replace("/", "-").replace(":", "-")
+
+
+def write_config(workdir: Path, config: RunConfig) -> None:
+    """Write config.json, whole."""
+    write_json(workdir / "config.json", config.to_json())
+
+
+def read_config(workdir: Path) -> RunConfig:
+    """A workdir's config.json; raises InputError if it is damaged or of another format."""
+    path = workdir / "config.json"
+    values = read_json(path)
+    known = values.get("format") if isinstance(values, dict) else None
+    if known is None:
+        raise InputError(f"{path} is no jaxmem configuration")
+    if known != FORMAT:
+        raise InputError(
+            f"{workdir} was written by jaxmem {values.get('jaxmem')} in format {known}; "
+            f"this one reads format {FORMAT}. Use that version, or train again in a new "
+            "--workdir"
+        )
+    try:
+        return RunConfig.from_json(values)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None

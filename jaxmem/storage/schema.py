@@ -1,0 +1,82 @@
+"""What a trial stores: the one table that the store, its readers and the docs are made of.
+
+A new quantity is a row here and a function of its name in `training.outcomes`.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+MISSING, FINISHED, DIVERGED = 0, 1, 2  # of `status`
+
+
+class Sizes(NamedTuple):
+    """How long the axes of a run's arrays are."""
+
+    train: int  # N
+    test: int  # E
+    classes: int  # K
+    excluded: int  # examples that a trial does not see, at most
+
+    def along(self, axis: str) -> int:
+        """The length of an axis of `Quantity.axes`."""
+        name, _, packed = axis.partition(" ")
+        size = getattr(self, name)
+        return -(-size // 8) if packed else size
+
+
+class Quantity(NamedTuple):
+    """An array with a row for each trial."""
+
+    name: str
+    dtype: str  # of NumPy; "class": the smallest unsigned one that holds a class
+    axes: tuple[str, ...]  # of a row: fields of `Sizes`; "… bits": packed, first highest
+    doc: str
+    when: str | None = None  # the field of RunConfig that asks for it; None: always
+
+    def dtype_of(self, sizes: Sizes) -> np.dtype:
+        """The dtype in a run of these sizes."""
+        if self.dtype == "class":
+            return np.dtype(np.uint8 if sizes.classes <= 256 else np.uint16)
+        return np.dtype(self.dtype)
+
+    def row_shape(self, sizes: Sizes) -> tuple[int, ...]:
+        """The shape of a row in a run of these sizes."""
+        return tuple(map(sizes.along, self.axes))
+
+    def row_bytes(self, sizes: Sizes) -> int:
+        """The size of a row, before compression."""
+        return math.prod(self.row_shape(sizes)) * self.dtype_of(sizes).itemsize
+
+    @property
+    def fill(self) -> int | str:
+        """What stands in the row of a trial that is missing."""
+        return "NaN" if self.dtype.startswith("float") else 0
+
+
+_ROWS = (
+    Quantity("included", "uint8", ("train bits",), "training examples that the trial saw"),
+    Quantity("train_correct", "uint8", ("train bits",), "those that it gets right"),
+    Quantity("test_correct", "uint8", ("test bits",), "test examples that it gets right"),
+    Quantity("train_accuracy", "float32", (), "accuracy over the examples that it saw"),
+    Quantity("test_accuracy", "float32", (), "accuracy over the test examples"),
+    Quantity("final_loss", "float32", (), "mean cross-entropy of what it saw, nats"),
+    Quantity("status", "uint8", (), "0 missing, 1 finished, 2 diverged; written last"),
+    Quantity(
+        "train_margin",
+        "float16",
+        ("train",),
+        "logit of the label minus log-sum-exp of the others",
+        when="margins",
+    ),
+    Quantity("test_margin", "float16", ("test",), "the same", when="margins"),
+    Quantity(
+        "held_out_probability",
+        "float16",
+        ("excluded", "classes"),
+        "class probabilities of the examples that it did not see, in the order of rows",
+        when="probabilities",
+    ),
+)
+SCHEMA: dict[str, Quantity] = {quantity.name: quantity for quantity in _ROWS}
