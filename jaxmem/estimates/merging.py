@@ -76,9 +76,10 @@ def _parts(run: Run) -> list[Run]:
 
 
 def _need_alike(first: Run, run: Run) -> None:
-    differ = first.config.differences(
-        run.config, "merge", f"in {first.workdir}", f"in {run.workdir}"
-    )
+    differ = [
+        f"{term} ({a} and {b})"
+        for term, a, b in first.config.differences(run.config, "merge")
+    ]
     for name in ("tr_labels", "tr_ids", "tt_labels", "tt_ids"):
         if not np.array_equal(getattr(first, name), getattr(run, name)):
             differ.append(name)

@@ -163,7 +163,7 @@ def _extract_features(workdir: str | Path, data: Dataset, trial: int) -> Dataset
         raise InputError(f"{workdir} kept no model of trial {trial}")
     if model.features is None:
         raise InputError(
-            f"model {run.config['model']} names no features; give its Model the function"
+            f"model {run.config.model} names no features; give its Model the function"
         )
     numbers, block = next(part for part in models.blocks(like) if trial in part[0])
     place = numbers.tolist().index(trial)
@@ -180,7 +180,7 @@ def _extract_features(workdir: str | Path, data: Dataset, trial: int) -> Dataset
         return np.concatenate([features(images[s : s + FEATURE_ROWS]) for s in starts])
 
     return make_dataset(
-        f"{data.name}-{run.config['model']}-features",
+        f"{data.name}-{run.config.model}-features",
         of(data.train.images),
         data.train.labels,
         of(data.test.images),

@@ -214,7 +214,10 @@ def _prepare(workdir: Path, config: RunConfig, data: Dataset, trials: int) -> Tr
     Trials that are damaged become missing ones.
     """
     if (workdir / "config.json").exists():
-        differ = config.differences(read_config(workdir), "resume")
+        differ = [
+            f"{term} ({there} there, {here} here)"
+            for term, here, there in config.differences(read_config(workdir), "resume")
+        ]
         if differ:
             raise InputError(
                 f"{workdir} holds another run: {', '.join(differ)} differ; give another "

@@ -52,6 +52,14 @@ TERMS = {
 }
 
 
+class Difference(NamedTuple):
+    """What two configurations differ in."""
+
+    term: str  # as users call it
+    mine: Any
+    other: Any
+
+
 @dataclasses.dataclass(frozen=True)
 class RunConfig:
     """Everything that decides a run's results; None: not known of adopted trials.
@@ -121,22 +129,20 @@ class RunConfig:
         names = (field.name for field in dataclasses.fields(self))
         return tuple(getattr(self, n) for n in names if n not in MAY_DIFFER[occasion])
 
-    def differences(
-        self, other: "RunConfig", occasion: Occasion, mine: str = "here", its: str = "there"
-    ) -> list[str]:
+    def differences(self, other: "RunConfig", occasion: Occasion) -> list[Difference]:
         """What differs though it must not on this occasion, in the user's terms."""
         same_size = self.subset_size is not None and self.subset_size == other.subset_size
         found = []
         for field in dataclasses.fields(self):
-            name, term = field.name, TERMS.get(field.name, field.name)
-            a, b = getattr(self, name), getattr(other, name)
+            name, a, b = field.name, getattr(self, field.name), getattr(other, field.name)
             if a == b or name in MAY_DIFFER[occasion]:
                 continue
             if name == "recipe" and None not in (a, b):
-                found += [(k, v, vars(b)[k]) for k, v in vars(a).items() if v != vars(b)[k]]
+                parts = zip(vars(a), vars(a).values(), vars(b).values(), strict=True)
+                found += [Difference(*part) for part in parts if part[1] != part[2]]
             elif not (name == "subset_fraction" and same_size):
-                found.append((term, a, b))
-        return [f"{term.replace('_', ' ')} ({a} {mine}, {b} {its})" for term, a, b in found]
+                found.append(Difference(TERMS.get(name, name), a, b))
+        return [d._replace(term=d.term.replace("_", " ")) for d in found]
 
     def to_json(self) -> dict[str, Any]:
         """What JSON can write, with the format and the version of jaxmem."""

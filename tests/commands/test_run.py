@@ -22,9 +22,9 @@ def test_digits_end_to_end(tmp_path, capsys):
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["trials"] == 12
     assert summary["memorized"] == (opened.memorization >= 0.25).sum()
-    assert summary["test accuracy"] == pytest.approx(opened.test_accuracy.mean())
+    assert summary["test_accuracy"] == pytest.approx(opened.test_accuracy.mean())
     # 12 trials leave some examples never out, or never in.
-    assert summary["without estimate"] == np.isnan(opened.memorization).sum() > 0
+    assert summary["without_estimate"] == np.isnan(opened.memorization).sum() > 0
     for name in ("memorization_histogram", "memorization_examples", "influence_examples"):
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "influence_matrix.npz").exists()
@@ -65,6 +65,7 @@ def test_flags_reach_the_run(tmp_path, monkeypatch):
     (workdir,) = (tmp_path / "runs").iterdir()
     assert workdir.name.startswith("own-mlp-")
     config = json.loads((workdir / "config.json").read_text())
+    config |= config["recipe"]
     flags.update(hidden=[6, 5], dataset="own")
     for key in set(flags) - {"trials", "width"}:
         assert config[key.replace("-", "_")] == flags[key], key

@@ -41,7 +41,9 @@ CASES = [(0, 1, 2, 1), (1, 7, 5, 3), (2, 64, 9, 8), (3, 101, 17, 11), (4, 333, 8
 def test_memorization_equals_the_naive_loop_exactly(case):
     included, correct, _ = random_trials(*case)
     n = included.shape[1]
-    counts = memorization_counts(np.packbits(included, 1), np.packbits(correct, 1))
+    counts = memorization_counts(
+        np.packbits(included, 1), np.packbits(correct, 1), included.shape[1]
+    )
     got = rate_difference(counts)[:n]
     assert got.dtype == np.float64
     expected = [naive(included, correct, i, i) for i in range(n)]
@@ -70,5 +72,7 @@ def test_closed_form():
     # Right exactly when included: mem 1. Right always: 0. Right when excluded: −1.
     included = np.tile([[True] * 3, [False] * 3], (4, 1))
     correct = np.stack([included[:, 0], np.ones(8, bool), ~included[:, 0]], axis=1)
-    counts = memorization_counts(np.packbits(included, 1), np.packbits(correct, 1))
+    counts = memorization_counts(
+        np.packbits(included, 1), np.packbits(correct, 1), included.shape[1]
+    )
     np.testing.assert_array_equal(rate_difference(counts)[:3], [1, 0, -1])

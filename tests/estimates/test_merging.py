@@ -38,7 +38,7 @@ def test_repeated_subsets_are_told(train, tiny):
     assert repeated_subsets(run) == 10
     from jaxmem.reporting.summary import summarize
 
-    warnings = summarize(run, run.pairs(), 0.25)["warnings"]
+    warnings = summarize(run, run.pairs(), 0.25).warnings
     assert any("10 of 15 trials repeat another's subset" in line for line in warnings)
 
 

@@ -18,7 +18,7 @@ from jaxmem.estimates.soft import (
 )
 from jaxmem.models import Model
 from jaxmem.storage.checkpoints import KeptModels
-from jaxmem.training import fitting as training
+from jaxmem.training import fitting
 from jaxmem.training.inputs import to_float
 
 
@@ -32,8 +32,8 @@ def test_margin_is_that_of_the_probability():
     logits = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32) * 5
     labels = np.arange(50) % 4
     model = Model(None, lambda params, state, images, _: (images.reshape(-1, 4), state))
-    state = training.TrainState({}, {}, {})
-    found = training.predict(model, state, logits.reshape(50, 2, 2, 1), labels)
+    state = fitting.TrainState({}, {}, {})
+    found = fitting.predict(model, state, logits.reshape(50, 2, 2, 1), labels)
     chance = np.asarray(jax.nn.softmax(logits))[np.arange(50), labels]
     np.testing.assert_allclose(jax.nn.sigmoid(found.margin), chance, rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(np.exp(-found.loss), chance, rtol=1e-5, atol=1e-7)
@@ -51,7 +51,7 @@ def test_out_of_sample_probabilities(tiny, tiny_recipe, tmp_path):
     flags = {"probabilities": True, "keep_models": True, **tiny_recipe}
     runs = [jaxmem.run_trials(tiny, t, tmp_path / f"{t}", seed=t, **flags) for t in (20, 9)]
     merged = jaxmem.merge_runs(runs)
-    assert merged.store.read("held_out_probability", np.array([3, 28, 7])).shape == (
+    assert merged.reader.read("held_out_probability", np.array([3, 28, 7])).shape == (
         3,
         18,
         3,

@@ -69,7 +69,7 @@ def test_other_masks_are_another_run(tiny, tiny_recipe, tmp_path):
     masks[1] = np.roll(masks[1], 1) & (np.arange(61) > 0)
     masks[1, 60] = True
     assert masks[0].sum() == masks[1].sum()
-    with pytest.raises(InputError, match=r"holds another run: sampling \("):
+    with pytest.raises(InputError, match=r"holds another run: masks \("):
         jaxmem.run_trials(tiny, workdir=tmp_path, masks=masks, **tiny_recipe)
 
 

@@ -31,7 +31,9 @@ def test_topped_up_is_uninterrupted(tiny, tiny_recipe, tmp_path):
 
 def test_finished_run_trains_nothing(tiny, tiny_recipe, tmp_path, monkeypatch):
     first = jaxmem.run_trials(tiny, 8, tmp_path, **tiny_recipe)
-    monkeypatch.setattr(running, "make_ensemble", lambda *_: pytest.fail("trained"))
+    monkeypatch.setattr(
+        "jaxmem.running.trials.finished_blocks", lambda *_: pytest.fail("trained")
+    )
     assert_same(first, jaxmem.run_trials(tiny, 8, tmp_path, **tiny_recipe))
     assert jaxmem.run_trials(tiny, 3, tmp_path, **tiny_recipe).trials.size == 8
 
@@ -99,7 +101,7 @@ def snapshot(folder):
         ({"seed": 1}, r"seed \(0 there, 1 here\)"),
         ({"epochs": 3}, r"epochs \(2 there, 3 here\)"),
         ({"batching": "masked"}, r"batching \(packed there, masked here\)"),
-        ({"subset_fraction": 0.5}, r"subset_fraction \(0.7 there, 0.5 here\)"),
+        ({"subset_fraction": 0.5}, r"subset fraction \(0.7 there, 0.5 here\)"),
     ],
 )
 def test_another_configuration_is_refused(tiny, tiny_recipe, tmp_path, change, said):
@@ -115,7 +117,7 @@ def test_other_data_are_refused(tiny, tiny_recipe, tmp_path):
     labels = tiny.train.labels.copy()
     labels[0] = (labels[0] + 1) % 3
     other = tiny._replace(train=tiny.train._replace(labels=labels))
-    with pytest.raises(InputError, match=rf"data \({tiny.fingerprint} there"):
+    with pytest.raises(InputError, match=rf"examples or labels \({tiny.fingerprint} there"):
         jaxmem.run_trials(other, 4, tmp_path, **tiny_recipe)
     # Another name for the same data is no other data.
     renamed = tiny._replace(name="renamed")

@@ -407,7 +407,7 @@ def test_outcomes_in_another_order_than_masks_are_told(tmp_path, capsys):
     turned = {**arrays, "masks": np.roll(arrays["masks"], 1, axis=0)}
     run = jaxmem.adopt_trials(tmp_path / "turned", **turned)
     err = capsys.readouterr().err
-    assert err == f"jaxmem: warning: {order_warning(run.store, run.tr_labels.size)}\n"
+    assert err == f"jaxmem: warning: {order_warning(run.reader, run.tr_labels.size)}\n"
     assert "either nothing is memorized, or the rows of the outcomes are in another" in err
     jaxmem.adopt_trials(tmp_path / "inverted", **{**arrays, "masks": ~arrays["masks"]})
     assert "the masks may be inverted" in capsys.readouterr().err
@@ -415,7 +415,7 @@ def test_outcomes_in_another_order_than_masks_are_told(tmp_path, capsys):
     assert "none has an estimate" in capsys.readouterr().err
     few = {name: a[:9] for name, a in turned.items()}
     run = jaxmem.adopt_trials(tmp_path / "few", **few)
-    assert order_warning(run.store, run.tr_labels.size) is None
+    assert order_warning(run.reader, run.tr_labels.size) is None
 
 
 def test_easy_examples_that_are_seen_often_hide_no_wrong_order(tmp_path):
@@ -425,7 +425,7 @@ def test_easy_examples_that_are_seen_often_hide_no_wrong_order(tmp_path):
     train = rng.random((100, 200)) < 1 - 0.5 * hard  # whatever they saw
     assert train[masks].mean() > train[~masks].mean() + 0.1
     run = jaxmem.adopt_trials(tmp_path / "theirs", masks, train, train)
-    assert "in another order" in order_warning(run.store, run.tr_labels.size)
+    assert "in another order" in order_warning(run.reader, run.tr_labels.size)
 
 
 def test_a_side_that_was_not_written_is_told(tmp_path, capsys):
@@ -481,7 +481,7 @@ def test_folders_that_are_not_new_are_refused(tmp_path, monkeypatch):
 
 def test_trials_of_many_blocks_are_the_same(tmp_path, monkeypatch):
     expected = jaxmem.adopt_trials(tmp_path / "one", **OURS)
-    monkeypatch.setattr("jaxmem.storage.foreign.arrays.BLOCK", 7)
+    monkeypatch.setattr("jaxmem.storage.foreign.numbers.BLOCK", 7)
     files = save(tmp_path / "files", **OURS)
     mapped = {name: np.load(path, mmap_mode="r") for name, path in files.items()}
     run = jaxmem.adopt_trials(tmp_path / "many", **mapped)

@@ -165,7 +165,7 @@ def test_blocks_of_any_size_give_the_same_and_compile_once(tiny):
 
 def test_divergence_is_marked(tiny):
     ensemble = make(tiny, batch_size=8, learning_rate=1e30)
-    assert outcomes_of(ensemble, range(4)).diverged.all()
+    assert outcomes_of(ensemble, range(4))["diverged"].all()
 
 
 def test_batch_larger_than_the_subset(tiny):

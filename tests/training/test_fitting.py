@@ -6,7 +6,8 @@ import pytest
 
 from jaxmem import MODELS, run_trials
 from jaxmem.models import Spec, from_linen, make_model
-from jaxmem.training import fitting as training
+from jaxmem.training import fitting
+from jaxmem.training.fitting import Learner
 from jaxmem.training.keys import Purpose, root_key, trial_key
 from jaxmem.training.recipes import RECIPES, Recipe
 from jaxmem.training.subsets import SubsetRule, draw_subset, inclusion_mask
@@ -177,12 +178,11 @@ def test_a_step_without_examples_changes_nothing(tiny):
     """Neither momentum, nor decay, nor the schedule."""
     job, arrays = make(tiny, warmup=2.0, weight_decay=0.1)
     state, _ = train(job, arrays)
-    optimizer = training.make_optimizer(job.learner.recipe, job.learner.steps)
     rows = arrays.train_images[:4], arrays.train_labels[:4]
 
     def step(weights):
         weights = np.array(weights, np.float32)
-        return training.train_step(job.learner.model, optimizer, 0.0, state, *rows, weights)
+        return fitting.train_step(job.learner, state, *rows, weights)
 
     jax.tree.map(np.testing.assert_array_equal, state, step([0, 0, 0, 0]))
     changed = step([0, 1, 0, 0])
@@ -193,7 +193,7 @@ def test_a_step_without_examples_changes_nothing(tiny):
 @pytest.mark.parametrize("optimizer", ["sgd", "nesterov", "adamw"])
 def test_the_first_step_of_a_warm_up_moves(tiny, optimizer):
     job, _ = make(tiny, optimizer=optimizer, warmup=1.0)
-    made = training.make_optimizer(job.learner.recipe, job.learner.steps)
+    made = fitting.make_optimizer(job.learner.recipe, job.learner.steps)
     params = {"kernel": np.ones((2, 2), np.float32)}
     updates, _ = made.update(params, made.init(params), params)
     assert np.all(np.asarray(updates["kernel"]) < 0)
@@ -205,9 +205,8 @@ def test_predict_is_the_same_in_chunks(rows):
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (rows, 3, 3, 1), np.uint8)
     labels = rng.integers(0, 4, rows).astype(np.int32)
-    optimizer = training.make_optimizer(Recipe(), 1)
-    state = training.init(model, optimizer, jax.random.key(0), images)
-    got = training.predict(model, state, images, labels)
+    state = fitting.init(Learner(model, Recipe(), 1), jax.random.key(0), images)
+    got = fitting.predict(model, state, images, labels)
     logits, _ = model.apply(state.params, state.model_state, images / np.float32(255), None)
     np.testing.assert_array_equal(got.correct, np.argmax(logits, axis=1) == labels)
     log_p = jax.nn.log_softmax(logits)
@@ -218,10 +217,9 @@ def test_predict_is_the_same_in_chunks(rows):
 def test_predict_notices_what_is_not_finite():
     model = make_model("linear", Spec(4))
     images, labels = np.ones((3, 2, 2, 1), np.float32), np.zeros(3, np.int32)
-    optimizer = training.make_optimizer(Recipe(), 1)
-    state = training.init(model, optimizer, jax.random.key(0), images)
+    state = fitting.init(Learner(model, Recipe(), 1), jax.random.key(0), images)
     broken = jax.tree.map(lambda a: a * np.nan, state.params)
-    assert not training.predict(model, state._replace(params=broken), images, labels).finite
+    assert not fitting.predict(model, state._replace(params=broken), images, labels).finite
 
 
 def test_digits_recipe_fits_and_generalises(digits):
@@ -229,9 +227,9 @@ def test_digits_recipe_fits_and_generalises(digits):
     model = make_model("mlp", Spec(10, recipe.hidden))
     job = make_job(model, recipe, "packed", SubsetRule(1437, 1006), 10)
     state, mask = train(job, Arrays.of(digits))
-    fitted = training.predict(job.learner.model, state, *digits.train[:2]).correct
+    fitted = fitting.predict(job.learner.model, state, *digits.train[:2]).correct
     assert np.asarray(fitted)[mask].mean() >= 0.999
     assert (
-        np.mean(training.predict(job.learner.model, state, *digits.test[:2]).correct)
+        np.mean(fitting.predict(job.learner.model, state, *digits.test[:2]).correct)
         >= 0.965
     )

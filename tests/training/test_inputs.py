@@ -89,7 +89,7 @@ def test_scale_makes_no_difference(scaled):
     accuracy = {name: run.test_accuracy.mean() for name, run in scaled.items()}
     assert min(accuracy.values()) > 0.93
     assert np.ptp(list(accuracy.values())) < 0.01, accuracy
-    assert scaled["uint8 0…15"].config["inputs"] == {"kind": "uint8", "low": 0, "high": 15}
+    assert scaled["uint8 0…15"].config.inputs == ("uint8", 0, 15)
 
 
 def test_prediction_knows_the_kind_and_the_range(scaled, digits, capsys):
