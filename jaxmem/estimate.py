@@ -100,7 +100,7 @@ def _estimate(
             exports.save_matrix(run, folder, influence_zarr)
         if top:
             found = run.search(infl_threshold, top, harmful, same_class, memory)
-            exports.save_search(run, found, folder, harmful)
+            exports.save_search(run, found, folder)
         summary["wall seconds"] = round(time.perf_counter() - start, 1)
         write_json(folder / "summary.json", summary)
     print_table(summary, {"results": str(folder)})

@@ -12,7 +12,7 @@ from jaxmem._shared.cache import keep_compiled
 from jaxmem._shared.devices import use_all_cores
 from jaxmem._shared.files import reason
 from jaxmem.errors import InputError
-from jaxmem.estimates.search.search import MEMORY
+from jaxmem.estimates.search import MEMORY
 
 BAD_INPUT, INTERRUPTED = 2, 130  # exit codes, as shells have them
 

@@ -2,10 +2,10 @@
 
 from typing import Literal, NamedTuple
 
-import jax
 import numpy as np
 
 from jaxmem._shared.arguments import number, one_of, positive
+from jaxmem.estimates.bits import Bits
 from jaxmem.estimates.counts import Counts, memorization_counts, rate_difference
 from jaxmem.estimates.statistics import standard_error
 from jaxmem.storage import store as trials_
@@ -28,8 +28,8 @@ class Goal(NamedTuple):
     def counts(self, store: trials_.TrialStore, n: int) -> Counts:
         """What finished trials say of the n training examples: [n] each."""
         done = np.flatnonzero(store.status() == trials_.FINISHED)
-        bits = (store.read(name, done) for name in ("included", "train_correct"))
-        return jax.tree.map(lambda a: np.asarray(a)[:n], memorization_counts(*bits))
+        names = "included", "train_correct"
+        return memorization_counts(*(Bits(store.read(name, done), n) for name in names))
 
     def error(self, counts: Counts, times: float = 1.0) -> float:
         """The standard error at the quantile; inf where an example has none.
