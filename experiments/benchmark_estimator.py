@@ -20,7 +20,8 @@ import jax
 import numpy as np
 from experiment import RESULTS, command, write
 
-from jaxmem.estimates.search.search import search
+from jaxmem.estimates.bits import Bits
+from jaxmem.estimates.search import search
 
 TOP = 10
 PLANTED = 200  # pairs with infl about 0.6
@@ -28,14 +29,14 @@ MEMORY = 2.0  # GiB that the search of ImageNet's size may take
 SLICE = 6_000  # training examples that the plain products take
 
 
-def random_bits(rng, rates: np.ndarray, trials: int) -> np.ndarray:
-    """Bits uint8 [T, ceil(n / 8)], each example's set at its rate (to 1/256)."""
+def random_bits(rng, rates: np.ndarray, trials: int) -> Bits:
+    """Bits [T, n], each example's set at its rate (to 1/256)."""
     rows = []
     level = np.round(256 * rates).astype(np.uint16)
     for _ in range(trials):
         drawn = rng.integers(0, 256, rates.size, np.uint8)
         rows.append(np.packbits(drawn < level))
-    return np.stack(rows)
+    return Bits(np.stack(rows), rates.size)
 
 
 def make(n: int, e: int, trials: int, seed: int = 0):
@@ -46,15 +47,15 @@ def make(n: int, e: int, trials: int, seed: int = 0):
     rows = rng.choice(n, PLANTED, replace=False)
     columns = rng.choice(e, PLANTED, replace=False)
     for row, column in zip(rows, columns, strict=True):
-        inside = included[:, row // 8] >> (7 - row % 8) & 1
-        right = rng.random(trials) < np.where(inside, 0.8, 0.2)
-        byte, bit = column // 8, np.uint8(128 >> column % 8)
-        correct[:, byte] = np.where(right, correct[:, byte] | bit, correct[:, byte] & ~bit)
+        inside = included.columns(np.array([row])).mask()[:, 0]
+        planted = rng.random(trials) < np.where(inside, 0.8, 0.2)
+        byte, bit = correct.packed[:, column // 8], np.uint8(128 >> column % 8)
+        byte[:] = np.where(planted, byte | bit, byte & ~bit)
     return included, correct, (rows, columns)
 
 
-def unpack(bits: np.ndarray, count: int) -> np.ndarray:
-    return np.unpackbits(bits, axis=1, count=count).astype(np.float32)
+def unpack(bits: Bits) -> np.ndarray:
+    return bits.mask().astype(np.float32)
 
 
 def numpy_products(mask: np.ndarray, correct: np.ndarray) -> np.ndarray:
@@ -82,12 +83,12 @@ def mnist_size(n: int, e: int, trials: int, turns: int) -> dict:
     """All ways in turns, the best of each; the plain products extrapolated from a slice."""
     included, correct, _ = make(n, e, trials)
     part = min(SLICE, n) // 8 * 8
-    mask, right = unpack(included[:, : part // 8], part), unpack(correct, e)
-    placed = jax.device_put((mask, right))
+    mask, outcomes = unpack(included.part(0, part)), unpack(correct)
+    placed = jax.device_put((mask, outcomes))
     ways = {
-        "search": (lambda: search(included, n, correct, e, 0.15), 1),
-        "search_with_top": (lambda: search(included, n, correct, e, 0.15, TOP), 1),
-        "numpy_two_products": (lambda: numpy_products(mask, right), n / part),
+        "search": (lambda: search(included, correct, 0.15), 1),
+        "search_with_top": (lambda: search(included, correct, 0.15, TOP), 1),
+        "numpy_two_products": (lambda: numpy_products(mask, outcomes), n / part),
         "jax_one_product": (lambda: jax_product(*placed), n / part),
     }
     times = {name: [] for name in ways}
@@ -121,7 +122,7 @@ def imagenet_size(n: int, e: int, trials: int) -> dict:
     included, correct, (rows, columns) = make(n, e, trials)
     before = peak_gib()
     start = time.perf_counter()
-    found = search(included, n, correct, e, 0.25, TOP, memory=MEMORY)
+    found = search(included, correct, 0.25, TOP, memory=MEMORY)
     taken = time.perf_counter() - start
     pairs = set(zip(found.rows.tolist(), found.columns.tolist(), strict=True))
     planted = list(zip(rows.tolist(), columns.tolist(), strict=True))

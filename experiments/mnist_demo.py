@@ -26,6 +26,7 @@ from experiment import RESULTS, save
 from scipy.stats import spearmanr
 
 import jaxmem
+from jaxmem.estimates.bits import Bits
 from jaxmem.estimates.counts import memorization_counts, rate_difference
 from jaxmem.reporting import figures
 
@@ -55,10 +56,9 @@ def halves(run: jaxmem.Run, threshold: float = 0.25) -> dict:
     first, second = (
         rate_difference(
             memorization_counts(
-                np.packbits(run.included[part], axis=1),
-                np.packbits(run.train_correct[part], axis=1),
+                Bits.of(run.included[part]), Bits.of(run.train_correct[part])
             )
-        )[: run.tr_labels.size]
+        )
         for part in (slice(None, cut), slice(cut, None))
     )
     known = np.isfinite(first) & np.isfinite(second)

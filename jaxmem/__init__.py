@@ -29,7 +29,7 @@ _NAMES = {
     "RECIPES": "training.recipes",
     "Recipe": "training.recipes",
     "removal_masks": "training.subsets",
-    "Pairs": "estimates.results",
+    "Pairs": "estimates.pairs",
     "Run": "estimates.results",
     "open_run": "estimates.results",
     "merge_runs": "estimates.merging",

@@ -100,7 +100,7 @@ def _estimate(
             exports.save_matrix(run, folder, influence_zarr)
         if top:
             found = run.search(infl_threshold, top, harmful, same_class, memory)
-            exports.save_search(run, found, folder, harmful)
+            exports.save_search(run, found, folder)
         summary = summarize(run, pairs, mem_threshold, memory, start)
         write_json(folder / "summary.json", summary._asdict())
     print_table(summary, {"results": str(folder)})

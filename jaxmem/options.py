@@ -5,7 +5,7 @@ import dataclasses
 from collections.abc import Callable
 
 from jaxmem._shared.arguments import difference, positive
-from jaxmem.estimates.search.search import MEMORY
+from jaxmem.estimates.search import MEMORY
 from jaxmem.estimates.stopping import AMONG
 from jaxmem.models import MODELS
 from jaxmem.training.batches import BATCHINGS

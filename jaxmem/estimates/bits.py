@@ -1,4 +1,4 @@
-"""Counting over packed bits: in how many trials are both bits set?
+"""Bits of trials, and counting over them: in how many trials are both bits set?
 
 Stored bits lie along examples, a row a trial. A product over trials wants them the other
 way round: words of 32 trials, a column an example. On CPUs the product is AND and popcount;
@@ -7,38 +7,106 @@ on GPUs and TPUs int8 products on the matrix units. Both are exact.
 
 import functools
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-# Words that one pass over a tile adds up. LLVM makes vector instructions of 16, not of 8:
-# 0.9 against 0.19 Top/s on two cores (a tile of 512 x 2048).
+# Words summed per loop step; LLVM vectorises 16, but not 8: 0.9 against 0.19 Top/s on two
+# cores (a tile of 512 x 2048).
 STEP = 16
 TRIALS = 32 * STEP  # trials are filled up to a multiple of this with zeros
 EXAMPLES = 256  # and examples of this, so that few shapes are compiled
+UNPACKED = 2**22  # bits that lie unpacked at a time, a byte each, while some are chosen
 
 
-def words_of(bits: jax.Array | np.ndarray) -> np.ndarray:
-    """Bits uint8 [T, K] along 8·K examples to words of trials, uint32 [W, K'].
+class Bits(NamedTuple):
+    """One bit for every trial and example: a bool [T, count] in an eighth of its memory.
+
+    The bits beyond count, in the last byte of a row, are 0: every method keeps that.
+    """
+
+    packed: np.ndarray  # uint8 [T, ceil(count / 8)], the first example is the highest bit
+    count: int  # examples
+
+    @classmethod
+    def of(cls, mask: np.ndarray) -> "Bits":
+        """The bits of bool [T, count]."""
+        return cls(np.packbits(mask, axis=1), mask.shape[1])
+
+    @property
+    def trials(self) -> int:
+        """T, the number of rows."""
+        return len(self.packed)
+
+    def mask(self) -> np.ndarray:
+        """The bits as bool [T, count]."""
+        return np.unpackbits(self.packed, axis=1, count=self.count).view(bool)
+
+    def columns(self, examples: np.ndarray) -> "Bits":
+        """The bits of chosen examples, int [R] in 0 … count - 1, in their order."""
+        byte, shifts = examples // 8, (7 - examples % 8).astype(np.uint8)
+        packed = np.empty((self.trials, -(-examples.size // 8)), np.uint8)
+        step = max(1, UNPACKED // max(1, examples.size))
+        for start in range(0, self.trials, step):
+            chosen = self.packed[start : start + step, byte] >> shifts & 1
+            packed[start : start + step] = np.packbits(chosen, axis=1)
+        return Bits(packed, examples.size)
+
+    def part(self, start: int, stop: int) -> "Bits":
+        """The examples start … stop - 1 without a copy; both multiples of 8.
+
+        stop may lie beyond count: the part then ends there.
+        """
+        stop = min(stop, self.count)
+        return Bits(self.packed[:, start // 8 : -(-stop // 8)], stop - start)
+
+    def sums(self) -> np.ndarray:
+        """How many examples' bits are set in each trial: int64 [T]."""
+        return np.bitwise_count(self.packed).sum(axis=1, dtype=np.int64)
+
+    def __invert__(self) -> "Bits":
+        """Every bit of an example turned; those beyond count stay 0."""
+        packed = ~self.packed
+        if unused := -self.count % 8:
+            packed[:, -1] &= np.uint8(0xFF << unused & 0xFF)
+        return Bits(packed, self.count)
+
+
+class Words(NamedTuple):
+    """Bits turned, for products over trials; worth keeping for more than one."""
+
+    words: np.ndarray  # uint32 [W, ≥ count], see `words_of`
+    trials: int
+    count: int  # examples
+
+    @classmethod
+    def of(cls, bits: Bits) -> "Words":
+        """The words of bits."""
+        return cls(words_of(bits), bits.trials, bits.count)
+
+
+def words_of(bits: Bits) -> np.ndarray:
+    """Bits as words of trials, a column an example: uint32 [W, K].
 
     W = STEP · ceil(T / TRIALS): bit t of word w is trial 32·w + t; trials beyond T are 0,
-    and so are examples beyond 8·K, up to a multiple K' of EXAMPLES.
+    and so are examples beyond count, up to a multiple K of EXAMPLES.
     """
-    fill = -bits.shape[1] % (EXAMPLES // 8)
-    return np.asarray(_words_of(np.pad(bits, ((0, 0), (0, fill)))))
+    fill = -bits.packed.shape[1] % (EXAMPLES // 8)
+    return np.asarray(_words_of(np.pad(bits.packed, ((0, 0), (0, fill)))))
 
 
 @jax.jit
-def _words_of(bits: jax.Array) -> jax.Array:
-    rows = jnp.pad(bits, ((0, -bits.shape[0] % TRIALS), (0, 0)))
-    rows = rows.reshape(-1, 32, bits.shape[1])
+def _words_of(packed: jax.Array) -> jax.Array:
+    rows = jnp.pad(packed, ((0, -packed.shape[0] % TRIALS), (0, 0)))
+    rows = rows.reshape(-1, 32, packed.shape[1])
     shifts = jnp.arange(7, -1, -1, dtype=jnp.uint8)  # the first example is the highest bit
 
-    def word(some):
-        out = jnp.zeros((some.shape[1], 8), jnp.uint32)
+    def word(trials):
+        out = jnp.zeros((trials.shape[1], 8), jnp.uint32)
         for t in range(32):
-            bit = (some[t][:, None] >> shifts[None, :]) & 1
+            bit = (trials[t][:, None] >> shifts[None, :]) & 1
             out |= bit.astype(jnp.uint32) << t
         return out.reshape(-1)
 
@@ -59,9 +127,9 @@ def by_popcount(a: jax.Array, b: jax.Array, carry: bool | None = None) -> jax.Ar
     """
     carry = not _counts_in_hardware() if carry is None else carry
 
-    def add(n, total):
-        some, other = (jax.lax.dynamic_slice_in_dim(x, n * STEP, STEP) for x in (a, b))
-        both = [some[k, :, None] & other[k, None, :] for k in range(STEP)]
+    def add(step, total):
+        x, y = (jax.lax.dynamic_slice_in_dim(words, step * STEP, STEP) for words in (a, b))
+        both = [x[k, :, None] & y[k, None, :] for k in range(STEP)]
         if not carry:
             return total + functools.reduce(jnp.add, map(jax.lax.population_count, both))
         for k, digit in enumerate(_digits(both)):
@@ -73,7 +141,7 @@ def by_popcount(a: jax.Array, b: jax.Array, carry: bool | None = None) -> jax.Ar
 
 
 def _digits(words: list[jax.Array]) -> list[jax.Array]:
-    """Of each bit, in how many words it is set: the binary digits, lowest first.
+    """In how many words each bit is set, as binary digits, the lowest first.
 
     By carry-save adders (Muła, Kurz & Lemire, "Faster Population Counts Using AVX2
     Instructions", The Computer Journal 2018, arXiv 1611.07612).

@@ -134,7 +134,8 @@ def _subsets(run: Run) -> np.ndarray:
 def same_by_accident(run: Run) -> float:
     """The chance that two random subsets of a run's size are the same."""
     n = run.tr_labels.size
-    m = int(np.median(np.bitwise_count(run.packed()[0][:1]).sum(axis=1, dtype=np.int64)))
+    included, _ = run.packed()
+    m = int(np.bitwise_count(included.packed[0]).sum(dtype=np.int64))
     log = math.lgamma(n + 1) - math.lgamma(m + 1) - math.lgamma(n - m + 1)
     return math.exp(-log)
 

@@ -1,4 +1,4 @@
-"""How sure we are."""
+"""The uncertainty of estimates: errors, intervals, tests."""
 
 from typing import Literal
 
@@ -17,7 +17,7 @@ def standard_error(counts: Counts) -> np.ndarray:
     sqrt(p(1-p)/(n+2) + q(1-q)/(m+2)) with p = (hits_in + 1)/(n + 2), n = n_in, and q, m
     likewise for the excluded side: one success and one failure are added to each side
     (Agresti & Caffo, The American Statistician 54, 2000). The plain binomial formula says 0
-    wherever a model was always right, which is where most examples are.
+    wherever models were always correct, which is where most examples are.
     """
     hits_in, n_in, hits_out, n_out = (np.asarray(c, np.float64) for c in counts)
 
@@ -62,8 +62,9 @@ def z_score(counts: Counts) -> np.ndarray:
 
     z = rate_difference / sqrt(r (1 - r) (1 / n_in + 1 / n_out)) with r the rate of all
     trials; 0 where all of them agree. Where the example has no influence it is roughly
-    standard normal, but not in the tails: if all 10 wrong answers of 500 trials fall among
-    the 150 without the example, the chance is 9 times the normal one. `p_value` is exact.
+    standard normal, but not in the tails: that all 10 wrong answers of 500 trials fall
+    among the 150 without the example is 9 times as likely as the normal distribution says.
+    `p_value` is exact.
     """
     hits_in, n_in, hits_out, n_out = (np.asarray(c, np.float64) for c in counts)
     n = n_in + n_out
@@ -77,8 +78,8 @@ def z_score(counts: Counts) -> np.ndarray:
 def p_value(counts: Counts, alternative: Alternative = "greater") -> np.ndarray:
     """The chance of as high an influence by accident: float64; NaN without an estimate.
 
-    Fisher's exact test: were it no matter which trials included the example, the right
-    ones among them would be hypergeometric. alternative="less": of as low a one.
+    Fisher's exact test: under the null hypothesis, the number of correct trials among the
+    included ones is hypergeometric. alternative="less": the chance of as low an influence.
     """
     hits_in, n_in, hits_out, n_out = (np.asarray(c, np.int64) for c in counts)
     null = hypergeom(n_in + n_out, hits_in + hits_out, n_in)
@@ -87,11 +88,11 @@ def p_value(counts: Counts, alternative: Alternative = "greater") -> np.ndarray:
 
 
 def discoveries(p: np.ndarray, tests: int, rate: float = 0.05) -> int:
-    """How many p-values, the smallest ones, are discoveries at a false-discovery rate.
+    """How many of the smallest p-values are discoveries at a false-discovery rate.
 
-    p: float [K], all p-values up to some level, of `tests` that were made. Benjamini &
-    Hochberg (1995): the largest k with p(k) <= rate * k / tests. P-values above the level
-    take no part, which can only make discoveries fewer.
+    Benjamini & Hochberg (1995): the largest k with p(k) <= rate * k / tests, where p(k) is
+    the k-th smallest. p: float [K], all p-values up to a level, out of `tests`. Those above
+    the level take no part; this is conservative.
     """
     below = np.sort(p) <= rate * np.arange(1, p.size + 1) / tests
-    return int(np.nonzero(below)[0].max(initial=-1)) + 1
+    return int(np.flatnonzero(below).max(initial=-1)) + 1

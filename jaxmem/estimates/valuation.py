@@ -58,7 +58,8 @@ class TotalInfluence(NamedTuple):
 
 def fixed_size(run: Run) -> bool:
     """Whether all subsets are of one size, as of every sampling but bernoulli's coins."""
-    sizes = np.bitwise_count(run.packed()[0]).sum(axis=1, dtype=np.int64)
+    included, _ = run.packed()
+    sizes = included.sums()
     return bool((sizes == sizes[:1]).all())
 
 
@@ -77,22 +78,21 @@ def total_influence(run: Run) -> TotalInfluence:
     n, e = run.tr_labels.size, run.tt_labels.size
     trials = run.trials.size
     included, test_correct = run.packed()
-    right = np.bitwise_count(test_correct).sum(axis=1, dtype=np.int64)  # [T]
+    correct = test_correct.sums()
     of_train, weights = np.empty(n), np.zeros(trials)
     for start in range(0, n, ROWS):
         stop = min(start + ROWS, n)
-        bits = included[:, start // 8 : -(-stop // 8)]
-        inside = np.unpackbits(bits, axis=1, count=stop - start).astype(np.float64)
+        inside = included.part(start, stop).mask().astype(np.float64)
         # Whole numbers below 2**53: exact.
-        n_in, right_in = inside.sum(axis=0), right @ inside
-        counts = Counts(right_in, n_in, right.sum() - right_in, trials - n_in)
+        n_in, hits_in = inside.sum(axis=0), correct @ inside
+        counts = Counts.from_totals(hits_in, n_in, correct.sum(), trials)
         of_train[start:stop] = rate_difference(counts)
         known = (0 < n_in) & (n_in < trials)
         n_in, inside = n_in[known], inside[:, known]
         n_out = trials - n_in
         weights += inside @ (1 / n_in + 1 / n_out) - (1 / n_out).sum()
-    on_test = np.zeros(8 * test_correct.shape[1])
-    for bits, weight in zip(test_correct, weights, strict=True):
+    on_test = np.zeros(8 * test_correct.packed.shape[1])
+    for bits, weight in zip(test_correct.packed, weights, strict=True):
         on_test += weight * np.unpackbits(bits)
     return TotalInfluence(of_train, on_test[:e], fixed_size(run))
 

@@ -11,11 +11,10 @@ import pyarrow.parquet
 from jaxmem._shared.arrays import describe, make_group, open_array
 from jaxmem._shared.files import replacing
 from jaxmem._shared.progress import progress
-from jaxmem.estimates.counts import rate_difference
-from jaxmem.estimates.results import Pairs, Run
-from jaxmem.estimates.search.search import Found
+from jaxmem.estimates.pairs import Pairs
+from jaxmem.estimates.results import Run
+from jaxmem.estimates.search import Strongest
 from jaxmem.estimates.soft import soft_memorization
-from jaxmem.estimates.statistics import p_value, standard_error
 from jaxmem.estimates.valuation import held_out_accuracy, total_influence
 
 Table = Literal["csv", "parquet"]
@@ -149,22 +148,17 @@ def _save_tiles(run: Run, group: Path, rows, columns, bar) -> None:
             bar.update(values[0].size)
 
 
-def save_search(run: Run, found: Found, folder: Path, harmful: bool = False) -> Path:
-    """Write search.npz: what `Run.search` found, with labels and ids.
-
-    infl_p: statistics.p_value; harmful: of as low an influence.
-    """
+def save_search(run: Run, found: Strongest, folder: Path) -> Path:
+    """Write search.npz: what `Run.search` found, strongest first, with labels and ids."""
+    pairs = found.pairs._asdict()
+    del pairs["mem"]  # of all training examples, estimates.npz has it
     return _save_npz(
         folder / "search.npz",
-        tr_idx=found.rows,
-        tt_idx=found.columns,
-        infl=rate_difference(found.counts),
-        infl_se=standard_error(found.counts),
-        infl_p=p_value(found.counts, "less" if harmful else "greater"),
-        tr_top_idx=found.of_rows.index,
-        tr_top_infl=found.of_rows.infl,
-        tt_top_idx=found.of_columns.index,
-        tt_top_infl=found.of_columns.infl,
+        **pairs,
+        tr_top_idx=found.of_train.index,
+        tr_top_infl=found.of_train.infl,
+        tt_top_idx=found.of_test.index,
+        tt_top_infl=found.of_test.infl,
         tr_ids=run.tr_ids,
         tt_ids=run.tt_ids,
         tr_labels=run.tr_labels,

@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 
 from jaxmem._shared.files import replacing
 from jaxmem.data import Dataset
-from jaxmem.estimates.results import Pairs, Run
+from jaxmem.estimates.pairs import Pairs
+from jaxmem.estimates.results import Run
 
 CLASSES = 10  # rows of that figure
 LEVELS = 3  # examples of each class at low, middle and high mem (Figure 1)

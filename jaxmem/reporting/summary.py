@@ -8,8 +8,9 @@ import numpy as np
 from jaxmem.data import count_duplicates
 from jaxmem.estimates.learning import learning_warning
 from jaxmem.estimates.merging import repeated_subsets
-from jaxmem.estimates.results import Pairs, Run
-from jaxmem.estimates.search.search import MEMORY, MOST_TRIALS
+from jaxmem.estimates.pairs import Pairs
+from jaxmem.estimates.results import Run
+from jaxmem.estimates.search import MEMORY, MOST_TRIALS
 
 
 class Summary(NamedTuple):

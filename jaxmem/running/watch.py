@@ -7,6 +7,7 @@ import numpy as np
 from tqdm import tqdm
 
 from jaxmem._shared.progress import say
+from jaxmem.estimates.bits import Bits
 from jaxmem.estimates.counts import Counts, memorization_counts
 from jaxmem.estimates.learning import learning_warning
 from jaxmem.estimates.stopping import Goal
@@ -57,8 +58,8 @@ class Watch:
 
     def _counts(self) -> Counts:
         finished = self._store.finished()
-        bits = (self._store.read(name, finished) for name in ("included", "train_correct"))
-        return memorization_counts(*bits, self._labels.size)
+        names, n = ("included", "train_correct"), self._labels.size
+        return memorization_counts(*(Bits(self._store.read(k, finished), n) for k in names))
 
     def _tell_learning(self, block: Block) -> None:
         """Warn, once there are models, where they did not learn."""

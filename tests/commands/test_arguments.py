@@ -107,7 +107,7 @@ import jaxmem, numpy as np, sys
 run = jaxmem.run_trials(jaxmem.load_dataset("digits"), 6, sys.argv[1], epochs=2, width=1,
                         margins=True, probabilities=True, crop=1, mirror=True)
 print(run.memorization.sum(), run.train_margin.astype(float).sum(), run.pairs().infl.size,
-      run.search(0.5, top=1).rows.size)
+      run.search(0.5, top=1).pairs.infl.size)
 """
 
 

@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from jaxmem.estimates.bits import words_of
+from jaxmem.estimates.bits import Bits, words_of
 from jaxmem.estimates.counts import influence_counts, memorization_counts, rate_difference
 
 
@@ -23,7 +23,7 @@ def naive(included, correct, i, j):
 def influence(included, correct):
     """influence_counts of bool [T, N] and bool [T, E]."""
     n, e = included.shape[1], correct.shape[1]
-    words = [words_of(np.packbits(values, 1)) for values in (included, correct)]
+    words = [words_of(Bits.of(values)) for values in (included, correct)]
     return influence_counts(words[0][:, :n], words[1][:, :e], len(included))
 
 
@@ -41,10 +41,8 @@ CASES = [(0, 1, 2, 1), (1, 7, 5, 3), (2, 64, 9, 8), (3, 101, 17, 11), (4, 333, 8
 def test_memorization_equals_the_naive_loop_exactly(case):
     included, correct, _ = random_trials(*case)
     n = included.shape[1]
-    counts = memorization_counts(
-        np.packbits(included, 1), np.packbits(correct, 1), included.shape[1]
-    )
-    got = rate_difference(counts)[:n]
+    counts = memorization_counts(Bits.of(included), Bits.of(correct))
+    got = rate_difference(counts)
     assert got.dtype == np.float64
     expected = [naive(included, correct, i, i) for i in range(n)]
     np.testing.assert_array_equal(got, expected)
@@ -69,10 +67,8 @@ def test_a_value_on_the_threshold_reaches_it():
 
 
 def test_closed_form():
-    # Right exactly when included: mem 1. Right always: 0. Right when excluded: −1.
+    # Correct exactly when included: mem 1. Always correct: 0. When excluded: −1.
     included = np.tile([[True] * 3, [False] * 3], (4, 1))
     correct = np.stack([included[:, 0], np.ones(8, bool), ~included[:, 0]], axis=1)
-    counts = memorization_counts(
-        np.packbits(included, 1), np.packbits(correct, 1), included.shape[1]
-    )
-    np.testing.assert_array_equal(rate_difference(counts)[:3], [1, 0, -1])
+    counts = memorization_counts(Bits.of(included), Bits.of(correct))
+    np.testing.assert_array_equal(rate_difference(counts), [1, 0, -1])

@@ -5,10 +5,7 @@ from sklearn.metrics import roc_auc_score
 
 import jaxmem
 from jaxmem import InputError, exports
-from jaxmem.estimates import results
-from jaxmem.estimates.counts import rate_difference
-from jaxmem.estimates.results import INFLUENCE_ROWS
-from jaxmem.estimates.search.search import TooManyPairs
+from jaxmem.estimates.counts import INFLUENCE_ROWS
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +86,7 @@ def test_pairs(run):
 def test_influence_in_several_products(run, monkeypatch):
     whole = run.influence(range(83))
     assert INFLUENCE_ROWS > 83
-    monkeypatch.setattr("jaxmem.estimates.results.INFLUENCE_ROWS", 10)
+    monkeypatch.setattr("jaxmem.estimates.counts.INFLUENCE_ROWS", 10)
     np.testing.assert_array_equal(run.influence(range(83)), whole)
 
 
@@ -141,33 +138,36 @@ def test_mislabelled_digits_are_memorized_first(digits, tmp_path):
     assert np.mean(np.concatenate(of_truth)) <= 0
 
 
+def places(pairs):
+    """A run's pairs by training and then by test row: (rows, columns, infl)."""
+    order = np.lexsort((pairs.tt_idx, pairs.tr_idx))
+    return [x[order] for x in (pairs.tr_idx, pairs.tt_idx, pairs.infl)]
+
+
 def test_search_of_a_run_is_its_influence(tiny, tiny_recipe, tmp_path):
     run = jaxmem.run_trials(tiny, 40, tmp_path, **tiny_recipe)
     found = run.search(infl=0.2, top=2)
     infl = run.influence(np.arange(61))
     rows, columns = np.nonzero(infl >= 0.2)
     assert rows.size > 5
-    np.testing.assert_array_equal(found.rows, rows)
-    np.testing.assert_array_equal(found.columns, columns)
-    np.testing.assert_array_equal(found.of_rows.infl, -np.sort(-infl, axis=1)[:, :2])
-    np.testing.assert_array_equal(found.of_columns.infl, -np.sort(-infl.T, axis=1)[:, :2])
+    expected = [rows, columns, infl[rows, columns]]
+    np.testing.assert_array_equal(places(found.pairs), expected)
+    assert (np.diff(found.pairs.infl) <= 0).all()
+    np.testing.assert_array_equal(found.of_train.infl, -np.sort(-infl, axis=1)[:, :2])
+    np.testing.assert_array_equal(found.of_test.infl, -np.sort(-infl.T, axis=1)[:, :2])
     harm = run.search(infl=0.2, top=2, harmful=True)
-    np.testing.assert_array_equal((harm.rows, harm.columns), np.nonzero(infl <= -0.2))
-    assert harm.rows.size > 5
-    values = infl[harm.rows, harm.columns]
-    np.testing.assert_array_equal(rate_difference(harm.counts), values)
-    np.testing.assert_array_equal(harm.of_rows.infl, np.sort(infl, axis=1)[:, :2])
+    lowest = np.nonzero(infl <= -0.2)
+    assert lowest[0].size > 5
+    np.testing.assert_array_equal(places(harm.pairs), [*lowest, infl[lowest]])
+    assert (np.diff(harm.pairs.infl) >= 0).all()
+    np.testing.assert_array_equal(harm.of_train.infl, np.sort(infl, axis=1)[:, :2])
     same = run.tr_labels[:, None] == run.tt_labels[None]
     within = run.search(infl=0.2, top=5, same_class=True)
-    np.testing.assert_array_equal(
-        (within.rows, within.columns), np.nonzero((infl >= 0.2) & same)
-    )
-    np.testing.assert_array_equal(
-        rate_difference(within.counts), infl[within.rows, within.columns]
-    )
+    of_class = np.nonzero((infl >= 0.2) & same)
+    np.testing.assert_array_equal(places(within.pairs), [*of_class, infl[of_class]])
     for best, matrix in (
-        (within.of_rows, np.where(same, infl, -np.inf)),
-        (within.of_columns, np.where(same, infl, -np.inf).T),
+        (within.of_train, np.where(same, infl, -np.inf)),
+        (within.of_test, np.where(same, infl, -np.inf).T),
     ):
         ordered = -np.sort(-matrix, axis=1)[:, :5]
         known = np.isfinite(ordered)
@@ -175,7 +175,7 @@ def test_search_of_a_run_is_its_influence(tiny, tiny_recipe, tmp_path):
         np.testing.assert_array_equal(best.index >= 0, known)
         lines = np.nonzero(known)[0]
         np.testing.assert_array_equal(matrix[lines, best.index[known]], ordered[known])
-    assert (within.of_rows.index[:, 3:] == -1).all()  # three test examples a class
+    assert (within.of_train.index[:, 3:] == -1).all()  # three test examples a class
     across = run.pairs(infl=0.2, mem=-1, same_class=False)
     np.testing.assert_array_equal(np.sort(across.infl), np.sort(infl[rows, columns]))
     # Of one class and memorized, the others are the run's pairs.
@@ -197,8 +197,7 @@ def exact_p(run):
     return p
 
 
-def test_discoveries_are_those_of_all_pairs(tiny, tiny_recipe, tmp_path, monkeypatch):
-    """As scipy finds them among the whole matrix, whatever tail is looked at first."""
+def test_discoveries_are_those_of_all_pairs(tiny, tiny_recipe, tmp_path):
     run = jaxmem.run_trials(tiny, 60, tmp_path, **tiny_recipe)
     rng = np.random.default_rng(0)
     correct = rng.random((60, 9)) < 0.6  # and four that depend on one example each
@@ -207,23 +206,8 @@ def test_discoveries_are_those_of_all_pairs(tiny, tiny_recipe, tmp_path, monkeyp
     p = exact_p(run)
     expected = false_discovery_control(p.ravel()) <= 0.2
     assert 1 < expected.sum() < p.size / 4
-    for tail in (100_000, 5):
-        monkeypatch.setattr(results, "TAIL", tail)
-        found = p.ravel() <= (1 + 1e-9) * run.discovery_p(0.2)
-        np.testing.assert_array_equal(found, expected)
-    # Where not all that may be discoveries fit into memory, those that do are found.
-    real, most = results.search, np.sort(p.ravel())[2]
-
-    def small(*args, **kwargs):
-        found = real(*args, **kwargs)
-        if found.rows.size > 3:
-            raise TooManyPairs("too many")
-        return found
-
-    with monkeypatch.context() as patch:
-        patch.setattr(results, "search", small)
-        patch.setattr(results, "TAIL", 500)
-        assert 0 < run.discovery_p(0.2) <= (1 + 1e-9) * most
+    found = p.ravel() <= (1 + 1e-9) * run.discovery_p(0.2)
+    np.testing.assert_array_equal(found, expected)
     assert run.discovery_p(1e-12) == -np.inf
     with pytest.raises(InputError, match="rate 2 is outside"):
         run.discovery_p(2)

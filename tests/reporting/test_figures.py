@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import jaxmem
-from jaxmem.estimates.results import Pairs
+from jaxmem.estimates.pairs import Pairs
 from jaxmem.reporting import figures
 
 
