@@ -101,9 +101,9 @@ class RunConfig:
             )
 
     @property
-    def adopted(self) -> bool:
-        """Whether others trained the trials."""
-        return self.recipe is None
+    def trained(self) -> bool:
+        """Whether jaxmem trained the trials; else others did."""
+        return self.recipe is not None
 
     @property
     def subsets(self) -> SubsetRule:

@@ -55,7 +55,7 @@ def _misfits(
             yield f"{name} (unreadable)", ~legible
     included, correct = rows["included"], rows["train_correct"]
     count = _ones(included)
-    if not config.adopted:
+    if config.trained:
         yield "final_loss (lost)", np.isnan(rows["final_loss"])
     if config.subset_size is not None:
         yield "included (not of the subset size)", count != config.subset_size
