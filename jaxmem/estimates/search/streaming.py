@@ -10,11 +10,12 @@ from jaxmem._shared.progress import progress
 from jaxmem.errors import InputError
 from jaxmem.estimates.bits import Bits
 from jaxmem.estimates.counts import Counts
+from jaxmem.estimates.pairs import joined
 from jaxmem.estimates.parts import Part
 from jaxmem.estimates.search.best import Best, Ranking, best_of_columns, best_of_rows
 from jaxmem.estimates.search.columns import Columns
 from jaxmem.estimates.search.memory import MEMORY, allot
-from jaxmem.estimates.search.pairs_above import PairsAbove, Threshold, joined
+from jaxmem.estimates.search.pairs_above import PairsAbove, Threshold
 from jaxmem.estimates.search.rows import Rows, row_blocks
 from jaxmem.estimates.search.tiles import MOST_TRIALS, By, compile_search, no_peaks
 
