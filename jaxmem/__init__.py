@@ -31,7 +31,7 @@ _NAMES = {
     "removal_masks": "training.subsets",
     "Pairs": "estimates.pairs",
     "Run": "estimates.results",
-    "open_run": "estimates.results",
+    "open_run": "estimates.opening",
     "merge_runs": "estimates.merging",
     "run_trials": "running.trials",
     "extract_features": "running.prediction",

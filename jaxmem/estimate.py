@@ -18,7 +18,7 @@ from jaxmem._shared.arguments import whole
 from jaxmem._shared.files import local_path, write_json
 from jaxmem.errors import InputError
 from jaxmem.estimates.merging import merge_runs
-from jaxmem.estimates.results import open_run
+from jaxmem.estimates.opening import open_run
 from jaxmem.options import add_memory, add_thresholds
 from jaxmem.reporting import exports
 from jaxmem.reporting.summary import print_table, summarize

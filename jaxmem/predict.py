@@ -11,7 +11,7 @@ import argparse
 
 from jaxmem._shared import commands
 from jaxmem.data import load_dataset
-from jaxmem.estimates.results import open_run
+from jaxmem.estimates.opening import open_run
 from jaxmem.options import add_memory, add_thresholds
 from jaxmem.reporting.exports import save_predictions
 from jaxmem.running.prediction import predict_trials

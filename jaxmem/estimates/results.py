@@ -2,7 +2,7 @@
 
 run = jaxmem.open_run("runs/digits")  # later, or while it is still going on
 run.memorization                      # float64 [N]
-run.pairs(infl=0.15, mem=0.25)        # who needs whom
+run.pairs(infl=0.15, mem=0.25)        # which training examples a test example needs
 """
 
 import dataclasses
@@ -11,9 +11,9 @@ import html
 from pathlib import Path
 
 import numpy as np
+import pyarrow
 
 from jaxmem._shared.arguments import rows_of
-from jaxmem._shared.files import local_path
 from jaxmem.data import Examples
 from jaxmem.errors import InputError
 from jaxmem.estimates.bits import Bits, Words
@@ -25,14 +25,13 @@ from jaxmem.estimates.counts import (
 )
 from jaxmem.estimates.pairs import Pairs, high_pairs
 from jaxmem.estimates.parts import Part, class_part, class_parts
+from jaxmem.estimates.predictions import HeldOutPrediction, held_out_prediction
 from jaxmem.estimates.readers import OtherTest, Reader
+from jaxmem.estimates.scores import score_table
 from jaxmem.estimates.search import MEMORY, Strongest, discovery_level, strongest
 from jaxmem.estimates.statistics import interval, standard_error
-from jaxmem.storage.config import RunConfig, read_config
-from jaxmem.storage.integrity import UNDAMAGED, Damage, find_damage
-from jaxmem.storage.schema import DIVERGED
-from jaxmem.storage.store import open_store
-from jaxmem.storage.workdir import read_names
+from jaxmem.storage.config import RunConfig
+from jaxmem.storage.integrity import UNDAMAGED, Damage
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -57,27 +56,20 @@ class Run:
     damage: Damage = UNDAMAGED
 
     def __repr__(self) -> str:
-        config = self.config
-        return (
-            f"<Run {self.workdir}: {self.trials.size:,} trials of {config.model} on "
-            f"{config.dataset}, {self.tr_labels.size:,} training and "
-            f"{self.tt_labels.size:,} test examples>"
-        )
+        return f"<Run {', '.join(self._description().values())}>"
 
     def _repr_html_(self) -> str:
-        config = self.config
-        rows = {
-            "workdir": self.workdir,
-            "data": f"{config.dataset}: {self.tr_labels.size:,} training and "
-            f"{self.tt_labels.size:,} test examples",
-            "model": config.model,
-            "trials": f"{self.trials.size:,} ({self.diverged} diverged)",
+        rows = self._description().items()
+        cells = (f"<tr><th>{k}</th><td>{html.escape(v)}</td></tr>" for k, v in rows)
+        return f"<table>{''.join(cells)}</table>"
+
+    def _description(self) -> dict[str, str]:
+        n, e = self.tr_labels.size, self.tt_labels.size
+        return {
+            "workdir": str(self.workdir),
+            "trials": f"{self.trials.size:,} trials of {self.config.model}",
+            "data": f"{self.config.dataset}: {n:,} training and {e:,} test examples",
         }
-        cells = "".join(
-            f"<tr><th>{name}</th><td>{html.escape(str(value))}</td></tr>"
-            for name, value in rows.items()
-        )
-        return f"<table>{cells}</table>"
 
     def select(self, trials) -> "Run":
         """The same run with some of its trials only, by number: int [T'].
@@ -190,6 +182,21 @@ class Run:
         """
         return interval(self.memorization_counts, level)
 
+    def held_out_prediction(self) -> HeldOutPrediction:
+        """Which class the models that never saw an example name most, and in what share.
+
+        Of all training examples: label int32 [N], share float64 [N]. Raises InputError for
+        adopted trials, which store no predicted classes.
+        """
+        if not self.config.trained:
+            raise InputError(f"the trials of {self.workdir} name no classes: adopted")
+        args = self.reader, self.trials, self.tr_labels, self.config.num_classes
+        return held_out_prediction(*args)
+
+    def scores(self) -> pyarrow.Table:
+        """A row for each training example, as in scores.csv; `.to_pandas()` if you like."""
+        return score_table(self)
+
     def influence(self, train_rows) -> np.ndarray:
         """infl of training rows on every test example: float64 [len(train_rows), E].
 
@@ -268,31 +275,3 @@ class Run:
         """An array of bits as it is stored."""
         labels = self.tt_labels if name == "test_correct" else self.tr_labels
         return Bits(self.reader.read(name, self.trials), labels.size)
-
-
-def open_run(workdir: str | Path) -> Run:
-    """Open the finished trials of a workdir.
-
-    Each trial's rows are compared with each other; those of damaged files are left out.
-    Raises InputError if the folder holds no run, or one of another format.
-    """
-    workdir = local_path(workdir)
-    if not (workdir / "config.json").exists():
-        raise InputError(f"{workdir} holds no jaxmem run")
-    config = read_config(workdir)
-    names = read_names(workdir)
-    store = open_store(workdir, config)
-    damage = find_damage(store, config)
-    return Run(
-        workdir=workdir,
-        config=config,
-        trials=np.setdiff1d(store.finished(), damage.trials),
-        diverged=int((store.status() == DIVERGED).sum()),
-        tr_labels=names.tr_labels,
-        tt_labels=names.tt_labels,
-        tr_ids=names.tr_ids,
-        tt_ids=names.tt_ids,
-        reader=store,
-        class_names=tuple(names.class_names.tolist()),
-        damage=damage,
-    )

@@ -4,14 +4,18 @@ That is the sigmoid of the margin. Where the paper counts correct answers, these
 the same differences, of a smoother quantity.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy.special import expit
 
 from jaxmem._shared.arguments import rows_of
 from jaxmem.errors import InputError
-from jaxmem.estimates.results import Run
+
+if TYPE_CHECKING:
+    from jaxmem.estimates.results import Run
 
 ROWS = 4096  # examples whose probabilities are held at a time
 TRIALS = 16  # trials likewise, of all classes

@@ -3,14 +3,18 @@
 Each takes runs whose subsets were drawn at random, and trains nothing.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from jaxmem.errors import InputError
 from jaxmem.estimates.counts import Counts, rate_difference
-from jaxmem.estimates.results import Run
+
+if TYPE_CHECKING:
+    from jaxmem.estimates.results import Run
 
 ROWS = 8192  # training examples whose bits are unpacked at a time; a multiple of 8
 

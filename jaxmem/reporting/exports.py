@@ -14,8 +14,6 @@ from jaxmem._shared.progress import progress
 from jaxmem.estimates.pairs import Pairs
 from jaxmem.estimates.results import Run
 from jaxmem.estimates.search import Strongest
-from jaxmem.estimates.soft import soft_memorization
-from jaxmem.estimates.valuation import held_out_accuracy, total_influence
 
 Table = Literal["csv", "parquet"]
 TABLES: tuple[str, ...] = ("csv", "parquet")
@@ -40,36 +38,15 @@ def save_estimates(run: Run, pairs: Pairs, folder: Path) -> Path:
 
 
 def save_scores(run: Run, folder: Path, table: Table = "csv") -> Path:
-    """Write scores.csv or scores.parquet: a line a training example.
-
-    Its id, label (and class, where classes have names), mem with standard error and 95 %
-    interval, held-out accuracy, its influence summed over the test set ("relative" to the
-    other examples' where subsets have one size: `TotalInfluence`), and, of runs with
-    margins, soft mem with its standard error.
-    """
-    low, high = run.memorization_interval()
-    total = total_influence(run)
-    columns = {"id": run.tr_ids, "label": run.tr_labels}
-    if run.class_names:
-        columns["class"] = np.array(run.class_names)[run.tr_labels]
-    columns |= {
-        "mem": run.memorization,
-        "mem_se": run.memorization_se,
-        "mem_low": low,
-        "mem_high": high,
-        "held_out_accuracy": held_out_accuracy(run),
-        "relative_influence" if total.relative else "total_influence": total.of_train,
-    }
-    if run.config.margins:
-        columns["soft_mem"], columns["soft_mem_se"] = soft_memorization(run)
+    """Write `Run.scores` as scores.csv or scores.parquet."""
     path = folder / f"scores.{table}"
     with replacing(path) as partial:
         if table == "parquet":
-            pyarrow.parquet.write_table(pyarrow.table(columns), partial)
+            pyarrow.parquet.write_table(run.scores(), partial)
         else:
             quotes = "needed" if run.class_names else "none"
             options = pyarrow.csv.WriteOptions(quoting_style=quotes)
-            pyarrow.csv.write_csv(pyarrow.table(columns), partial, options)
+            pyarrow.csv.write_csv(run.scores(), partial, options)
     return path
 
 

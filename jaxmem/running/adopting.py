@@ -17,7 +17,8 @@ import numpy as np
 from jaxmem._shared.files import local_path, sync
 from jaxmem._shared.progress import say
 from jaxmem.errors import InputError
-from jaxmem.estimates.results import Run, open_run
+from jaxmem.estimates.opening import open_run
+from jaxmem.estimates.results import Run
 from jaxmem.storage.foreign.arrays import Checked, check_arrays
 from jaxmem.storage.foreign.doubts import half_written, order_warning
 from jaxmem.storage.foreign.writing import write_checked

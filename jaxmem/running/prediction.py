@@ -18,7 +18,8 @@ from jaxmem._shared.devices import AXIS, everywhere, make_mesh, use_all_cores
 from jaxmem._shared.progress import progress, say
 from jaxmem.data import Dataset, make_dataset
 from jaxmem.errors import InputError
-from jaxmem.estimates.results import Run, open_run
+from jaxmem.estimates.opening import open_run
+from jaxmem.estimates.results import Run
 from jaxmem.models import Model, Spec, make_model
 from jaxmem.models.contract import PyTree
 from jaxmem.storage.checkpoints import KeptModels, kept_part

@@ -19,7 +19,8 @@ from jaxmem._shared.files import local_path
 from jaxmem._shared.progress import progress, say
 from jaxmem.data import Dataset
 from jaxmem.errors import InputError
-from jaxmem.estimates.results import Run, open_run
+from jaxmem.estimates.opening import open_run
+from jaxmem.estimates.results import Run
 from jaxmem.estimates.stopping import Among, make_goal
 from jaxmem.models import Spec, check_model, make_model
 from jaxmem.running.blocks import finished_blocks

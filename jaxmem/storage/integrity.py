@@ -67,6 +67,11 @@ def _misfits(
         accuracy = rows[name.replace("correct", "accuracy")]
         fits = np.abs(accuracy.astype(np.float64) * total - hits) < 0.5
         yield f"{name} (not of the stored accuracy)", ~fits & (total > 0)
+    for side, size in (("train", config.train_size), ("test", config.test_size)):
+        if (predicted := rows.get(f"{side}_predicted")) is not None:
+            correct = np.unpackbits(rows[f"{side}_correct"], axis=1, count=size) == 1
+            fits = ((predicted == 0) == correct).all(axis=1)
+            yield f"{side}_predicted (not of {side}_correct)", ~fits
     for name in set(asked_for) & set(rows):
         known = np.isfinite(rows[name].reshape(len(trials), -1)[:, 0])
         if name == "held_out_probability":

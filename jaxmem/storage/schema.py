@@ -64,6 +64,14 @@ _ROWS = (
     Quantity("final_loss", "float32", (), "mean cross-entropy of what it saw, nats"),
     Quantity("status", "uint8", (), "0 missing, 1 finished, 2 diverged; written last"),
     Quantity(
+        "train_predicted",
+        "class",
+        ("train",),
+        "class that it names minus the label, modulo the number of classes",
+        when="trained",
+    ),
+    Quantity("test_predicted", "class", ("test",), "the same", when="trained"),
+    Quantity(
         "train_margin",
         "float16",
         ("train",),

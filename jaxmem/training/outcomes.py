@@ -69,6 +69,8 @@ QUANTITIES: dict[str, Callable[[Evaluation], jax.Array]] = {
     "train_accuracy": _train_accuracy,
     "test_accuracy": lambda e: jnp.mean(e.test.correct, dtype=jnp.float32),
     "final_loss": _final_loss,
+    "train_predicted": lambda e: _predicted(e.train, e.num_classes),
+    "test_predicted": lambda e: _predicted(e.test, e.num_classes),
     "train_margin": lambda e: _float16(e.train.margin),
     "test_margin": lambda e: _float16(e.test.margin),
     "held_out_probability": _held_out_probability,

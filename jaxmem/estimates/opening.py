@@ -1,0 +1,42 @@
+"""A workdir's finished trials as a `Run`."""
+
+from pathlib import Path
+
+import numpy as np
+
+from jaxmem._shared.files import local_path
+from jaxmem.errors import InputError
+from jaxmem.estimates.results import Run
+from jaxmem.storage.config import read_config
+from jaxmem.storage.integrity import find_damage
+from jaxmem.storage.schema import DIVERGED
+from jaxmem.storage.store import open_store
+from jaxmem.storage.workdir import read_names
+
+
+def open_run(workdir: str | Path) -> Run:
+    """Open the finished trials of a workdir.
+
+    Each trial's rows are compared with each other; those of damaged files are left out.
+    Raises InputError if the folder holds no run, or one of another format.
+    """
+    workdir = local_path(workdir)
+    if not (workdir / "config.json").exists():
+        raise InputError(f"{workdir} holds no jaxmem run")
+    config = read_config(workdir)
+    names = read_names(workdir)
+    store = open_store(workdir, config)
+    damage = find_damage(store, config)
+    return Run(
+        workdir=workdir,
+        config=config,
+        trials=np.setdiff1d(store.finished(), damage.trials),
+        diverged=int((store.status() == DIVERGED).sum()),
+        tr_labels=names.tr_labels,
+        tt_labels=names.tt_labels,
+        tr_ids=names.tr_ids,
+        tt_ids=names.tt_ids,
+        reader=store,
+        class_names=tuple(names.class_names.tolist()),
+        damage=damage,
+    )
