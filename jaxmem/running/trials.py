@@ -4,16 +4,12 @@ data = jaxmem.load_dataset("digits")
 run = jaxmem.run_trials(data, trials=4000, workdir="runs/digits")
 """
 
-import functools
-import hashlib
-from collections.abc import Callable
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from jaxmem._shared.arguments import number, one_of, whole
+from jaxmem._shared.arguments import one_of, whole
 from jaxmem._shared.devices import use_all_cores
 from jaxmem._shared.files import local_path
 from jaxmem._shared.progress import progress, say
@@ -22,13 +18,12 @@ from jaxmem.errors import InputError
 from jaxmem.estimates.opening import open_run
 from jaxmem.estimates.results import Run
 from jaxmem.estimates.stopping import Among, make_goal
-from jaxmem.models import Spec, check_model, make_model
 from jaxmem.running.blocks import finished_blocks
+from jaxmem.running.configuring import choose_subsets, configure, count_trials
 from jaxmem.running.planning import recall_plan
 from jaxmem.running.watch import Watch
 from jaxmem.storage.checkpoints import KeptModels, TrainingOnDisk
 from jaxmem.storage.config import (
-    Inputs,
     RunConfig,
     default_workdir,
     read_config,
@@ -39,18 +34,10 @@ from jaxmem.storage.schema import MISSING
 from jaxmem.storage.store import TrialStore, create_store
 from jaxmem.storage.workdir import Names, locked, write_names
 from jaxmem.training.batches import BATCHINGS, Batching
-from jaxmem.training.ensemble import Ensemble, make_ensemble
-from jaxmem.training.inputs import describe_inputs
-from jaxmem.training.keys import root_key
-from jaxmem.training.recipes import recipe_for
+from jaxmem.training.ensemble import Ensemble
 from jaxmem.training.subsets import (
-    SAMPLINGS,
     Sampling,
-    SubsetRule,
-    most_balanced,
-    subset_size,
 )
-from jaxmem.training.trial import make_job
 
 
 def run_trials(
@@ -102,9 +89,11 @@ def run_trials(
     with jax.enable_x64(False):  # which would draw other random numbers
         width = None if width is None else whole("width", width, least=1)
         goal = None if until_se is None else make_goal(until_se, se_quantile, se_of)
-        bits, subsets = _subsets(data.train.labels.size, subset_fraction, sampling, masks)
-        trials = _how_many(trials, subsets, bits)
-        config, ensemble_of = _configure(
+        bits, subsets = choose_subsets(
+            data.train.labels.size, subset_fraction, sampling, masks
+        )
+        trials = count_trials(trials, subsets, bits)
+        config, ensemble_of = configure(
             data,
             bits,
             subsets,
@@ -124,89 +113,6 @@ def run_trials(
                 ensemble = ensemble_of()
                 _train(workdir, config, ensemble, store, missing, watch, width, keep_models)
         return open_run(workdir)
-
-
-def _subsets(
-    n: int, fraction: float, sampling: Sampling, masks: np.ndarray | None
-) -> tuple[np.ndarray | None, SubsetRule]:
-    """Bits of the given subsets, uint8 [T, ceil(n / 8)] or None, and how all are drawn."""
-    one_of("sampling", sampling, SAMPLINGS)
-    if masks is None:
-        fraction = number("subset fraction", fraction)
-        return None, SubsetRule(n, subset_size(n, fraction), sampling, fraction)
-    if sampling != "uniform":
-        raise InputError(f"give either masks or sampling {sampling!r}: masks are subsets")
-    masks = np.asarray(masks)
-    if masks.ndim != 2 or masks.shape[1] != n or masks.dtype != bool or not len(masks):
-        raise InputError(
-            f"masks are {masks.dtype} {list(masks.shape)}; expected bool [trials, {n}]"
-        )
-    sizes = np.unique(masks.sum(axis=1))
-    if sizes.size > 1 or sizes[0] < 1:
-        raise InputError(
-            f"masks include {sizes[0]} to {sizes[-1]} examples; every trial of a run must "
-            "see equally many, at least 1"
-        )
-    m = int(sizes[0])
-    return np.packbits(masks, axis=1), SubsetRule(n, m, "given", m / n)
-
-
-def _how_many(trials: int | None, subsets: SubsetRule, bits: np.ndarray | None) -> int:
-    """The number of trials; raises InputError where subsets allow fewer."""
-    default = 4000 if bits is None else len(bits)
-    trials = whole("trials", default if trials is None else trials, least=1)
-    if bits is not None and trials > len(bits):
-        raise InputError(f"{trials} trials need as many masks, but {len(bits)} are given")
-    most = most_balanced(subsets.n, subsets.size) if subsets.size < subsets.n else trials
-    if subsets.sampling == "balanced" and trials > most:
-        raise InputError(
-            f"balanced sampling of {subsets.size} from {subsets.n} examples ends at "
-            f"{most:,} trials, {trials:,} are wanted; take another seed for the rest"
-        )
-    return trials
-
-
-def _configure(
-    data: Dataset,
-    bits: np.ndarray | None,
-    subsets: SubsetRule,
-    *,
-    model: str,
-    seed: int,
-    batching: Batching,
-    margins: bool,
-    probabilities: bool,
-    recipe: dict,
-) -> tuple[RunConfig, Callable[[], Ensemble]]:
-    """The run's configuration, and what makes its ensemble once there is work to do."""
-    root = root_key(seed)
-    chosen = recipe_for(data.recipes, model, subsets.size, **recipe)
-    spec = Spec(data.num_classes, chosen.hidden, jnp.dtype(chosen.precision))
-    architecture = make_model(model, spec)
-    config = RunConfig(
-        dataset=data.name,
-        data=data.fingerprint,
-        train_size=data.train.labels.size,
-        test_size=data.test.labels.size,
-        num_classes=data.num_classes,
-        image_shape=data.train.images.shape[1:],
-        inputs=Inputs(**describe_inputs(data.train.images)),
-        model=model,
-        # So that another architecture under the same name does not pass for it.
-        parameters=check_model(model, architecture, data.train.images),
-        recipe=chosen,
-        subset_fraction=subsets.fraction,
-        subset_size=None if subsets.sampling == "bernoulli" else subsets.size,
-        sampling=subsets.sampling,
-        masks=None if bits is None else hashlib.sha256(bits).hexdigest()[:16],
-        seed=seed,
-        batching=batching,
-        margins=margins,
-        probabilities=probabilities,
-    )
-    quantities = tuple(q.name for q in config.quantities if q.name != "status")
-    job = make_job(architecture, chosen, batching, subsets, data.num_classes, quantities)
-    return config, functools.partial(make_ensemble, job, data, root, bits)
 
 
 def _prepare(workdir: Path, config: RunConfig, data: Dataset, trials: int) -> TrialStore:

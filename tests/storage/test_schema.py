@@ -1,0 +1,58 @@
+"""The schema against what trials compute, and against what the docs say."""
+
+import re
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from jaxmem.models import Spec, make_model
+from jaxmem.storage.schema import SCHEMA, Sizes
+from jaxmem.training.keys import root_key
+from jaxmem.training.outcomes import QUANTITIES
+from jaxmem.training.recipes import Recipe
+from jaxmem.training.subsets import SubsetRule
+from jaxmem.training.trial import Arrays, evaluate_trial, init_trial, make_job
+
+STORED = tuple(name for name in SCHEMA if name != "status")
+PAGE = Path(__file__).parents[2] / "docs" / "files.md"
+
+
+def test_every_quantity_has_a_function():
+    assert set(QUANTITIES) == {*STORED, "diverged"}
+
+
+@pytest.mark.parametrize("sampling", ["uniform", "bernoulli"])
+def test_rows_are_as_the_schema_says(tiny, sampling):
+    subsets = SubsetRule(61, 43, sampling, 0.7)
+    recipe = Recipe(batch_size=8, hidden=(5,))
+    job = make_job(make_model("mlp", Spec(3, (5,))), recipe, "packed", subsets, 3, STORED)
+    data, root = Arrays.of(tiny), root_key(0)
+
+    def outcomes(trial):
+        state = init_trial(job, data, root, trial)
+        return evaluate_trial(job, data, root, trial, state)
+
+    rows = jax.eval_shape(outcomes, jnp.int32(0))
+    sizes = Sizes(61, 9, 3, subsets.most_excluded)
+    for name in STORED:
+        quantity = SCHEMA[name]
+        assert rows[name].shape == quantity.row_shape(sizes), name
+        assert rows[name].dtype == quantity.dtype_of(sizes), name
+
+
+def test_the_docs_table_is_the_schema():
+    table = re.search(r"<!-- schema -->\n(.*?)<!-- /schema -->", PAGE.read_text(), re.S)[1]
+    assert table == docs_table()
+
+
+def docs_table():
+    """What stands between the marks of docs/files.md; print it to mend the page."""
+    lines = ["| array | rows | stored | what it holds |", "|---|---|---|---|"]
+    when = {None: "always", "trained": "but for adopted trials"}
+    for q in SCHEMA.values():
+        shape = ", ".join(["T", *q.axes])
+        stored = when.get(q.when, f"with `--{q.when}`")
+        lines.append(f"| `{q.name}` | {q.dtype} [{shape}] | {stored} | {q.doc} |")
+    return "\n".join(lines) + "\n"
