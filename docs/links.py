@@ -74,4 +74,6 @@ def _public(match: re.Match) -> str:
         path = f"jaxmem.{jaxmem._NAMES[name]}.{name}"
     else:
         path = f"jaxmem.{jaxmem._MODULES[name]}"
-    return f"::: {path}\n    options:\n      heading: jaxmem.{name}\n      toc_label: {name}"
+    return (
+        f"::: {path}\n    options:\n      heading: jaxmem.{name}\n      toc_label: {name}"
+    )
