@@ -1,7 +1,7 @@
 """What the site's build adds to MkDocs: links beyond docs/, public names, and --help.
 
-Links in Markdown lead to files of the repository, as GitHub follows them. On the site a file
-has the same path, without a leading docs/: what pages link to, and the pages of the
+Links in Markdown lead to files of the repository, as GitHub follows them. On the site a
+file has the same path, without a leading docs/: what pages link to, and the pages of the
 navigation that are not in docs/, join the site from where they lie. In the reference,
 `::: jaxmem.name` stands for the module that has the name, as jaxmem/__init__.py says, and
 `<!-- help run -->` for what `jaxmem run --help` prints.

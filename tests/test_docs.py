@@ -1,4 +1,4 @@
-"""The docs tell the truth: their code runs, their commands parse, their links lead somewhere."""
+"""The docs are true: their code runs, their commands parse, their links lead somewhere."""
 
 import ast
 import importlib
