@@ -1,6 +1,7 @@
 """The floors of docs/architecture.md: imports go down the house, never in circles."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,21 +9,19 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "jaxmem"
-FLOORS = (
-    ("errors", "version"),
-    ("_shared",),
-    ("data",),
-    ("models",),
-    ("training",),
-    ("storage",),
-    ("estimates",),
-    ("running",),
-    ("reporting",),
-    ("options",),
-    ("run", "estimate", "predict", "adopt"),
-    ("__init__", "__main__"),
-)
-HEIGHT = {name: height for height, names in enumerate(FLOORS) for name in names}
+PAGE = PACKAGE.parent / "docs" / "architecture.md"
+FLOORS = [
+    line.split()[0].removesuffix("/").removesuffix(".py")
+    for line in re.search(r"```floors\n(.*?)```", PAGE.read_text(), re.S)[1].splitlines()
+]
+COMMANDS = ("run", "estimate", "predict", "adopt")
+HEIGHT = {
+    **{name: height for height, name in enumerate(FLOORS)},
+    "version": FLOORS.index("errors"),
+    "options": len(FLOORS),
+    **dict.fromkeys(COMMANDS, len(FLOORS) + 1),
+    **dict.fromkeys(("__init__", "__main__"), len(FLOORS) + 2),
+}
 FILES = {
     path.relative_to(PACKAGE).with_suffix("").as_posix(): path
     for path in PACKAGE.rglob("*.py")

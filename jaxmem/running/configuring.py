@@ -1,4 +1,4 @@
-"""From a caller's arguments to a run's configuration, and to the ensemble that trains it."""
+"""From a caller's arguments to a run's configuration, and to its ensemble."""
 
 import functools
 import hashlib

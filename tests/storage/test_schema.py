@@ -47,12 +47,21 @@ def test_the_docs_table_is_the_schema():
     assert table == docs_table()
 
 
+LETTERS = {"train": "N", "test": "E", "classes": "K", "excluded": "excluded"}
+
+
 def docs_table():
     """What stands between the marks of docs/files.md; print it to mend the page."""
-    lines = ["| array | rows | stored | what it holds |", "|---|---|---|---|"]
-    when = {None: "always", "trained": "but for adopted trials"}
-    for q in SCHEMA.values():
-        shape = ", ".join(["T", *q.axes])
-        stored = when.get(q.when, f"with `--{q.when}`")
-        lines.append(f"| `{q.name}` | {q.dtype} [{shape}] | {stored} | {q.doc} |")
+    lines = ["| array | type | shape | stored | what |", "|---|---|---|---|---|"]
+    when = {None: "always", "trained": "not of adopted trials"}
+    for quantity in SCHEMA.values():
+        shape = ["T"]
+        for axis in quantity.axes:
+            name, _, packed = axis.partition(" ")
+            shape.append(f"⌈{LETTERS[name]}/8⌉" if packed else LETTERS[name])
+        kind = quantity.dtype.replace("class", "uint8 or uint16")
+        stored = when.get(quantity.when, f"`--{quantity.when}`")
+        doc = f"bits: {quantity.doc}" if "bits" in str(quantity.axes) else quantity.doc
+        cells = f"`{quantity.name}`", kind, f"[{', '.join(shape)}]", stored, doc
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
