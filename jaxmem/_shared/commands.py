@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import logging
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -33,6 +34,8 @@ def run_command(
 ) -> int:
     """Call command(**args); returns the exit code: 0, 2 for bad input, 130 interrupted."""
     use_all_cores()
+    with contextlib.suppress(ValueError):  # not in the main thread
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     try:
         keep_compiled()
         command(**vars(args))

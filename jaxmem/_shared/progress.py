@@ -1,10 +1,26 @@
-"""Progress bars with the time left; quiet where nobody watches."""
+"""Progress with the time left: a bar where somebody watches, else a line now and then."""
 
 import sys
+from typing import ClassVar
+from weakref import WeakSet
 
 from tqdm.auto import tqdm
+from tqdm.std import tqdm as plain
 
-FORMAT = "{desc} {n_fmt}/{total_fmt}{unit} |{bar}| {elapsed}, {remaining} left{postfix}"
+BAR = "{desc} {n_fmt}/{total_fmt}{unit} |{bar}| {elapsed}, {remaining} left{postfix}"
+LINE = "{desc} {n_fmt}/{total_fmt}{unit}, {elapsed}, {remaining} left{postfix}"
+LINE_SECONDS = 120  # between two lines of a job's log, and before the first
+
+
+class _Lines(plain):
+    """Writes a whole line where a bar would move; nothing of what is short."""
+
+    _instances: ClassVar = WeakSet()  # not among the bars that `say` clears and draws again
+
+    def display(self, msg=None, pos=None):
+        """What tqdm calls whenever the bar should change."""
+        if msg is None:  # "" would clear the bar
+            print(f"jaxmem: {self}", file=sys.stderr, flush=True)
 
 
 def _in_notebook() -> bool:
@@ -13,21 +29,24 @@ def _in_notebook() -> bool:
     return kernels is not None and kernels.initialized()
 
 
-def progress(what: str, total: int | None, unit: str, done: int = 0) -> tqdm:
-    """A bar on standard error, off where that is neither a terminal nor a notebook."""
+def progress(what: str, total: int | None, unit: str, done: int = 0) -> plain:
+    """A bar on standard error, or lines where that is neither a terminal nor a notebook."""
     watched = sys.stderr.isatty() or _in_notebook()
-    return tqdm(
-        desc=what,
-        total=total,
-        initial=done,
-        unit=f" {unit}",
-        disable=not watched,
-        bar_format=FORMAT if total else "{desc} {n_fmt}{unit}, {elapsed}",
-        dynamic_ncols=True,
+    arguments = {"desc": what, "total": total, "initial": done, "unit": f" {unit}"}
+    if watched:
+        form = BAR if total else "{desc} {n_fmt}{unit}, {elapsed}"
+        return tqdm(**arguments, bar_format=form, dynamic_ncols=True, leave=False)
+    return _Lines(
+        **arguments,
+        bar_format=LINE if total else "{desc} {n_fmt}{unit}, {elapsed}",
+        mininterval=LINE_SECONDS,
+        maxinterval=LINE_SECONDS,
+        miniters=1,
+        delay=LINE_SECONDS,
         leave=False,
     )
 
 
 def say(text: str) -> None:
     """A line on standard error, above the bar if there is one."""
-    tqdm.write(f"jaxmem: {text}", file=sys.stderr)
+    plain.write(f"jaxmem: {text}", file=sys.stderr)

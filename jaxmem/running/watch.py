@@ -1,6 +1,5 @@
 """While trials are trained: how fast, how well, and whether mem is precise enough."""
 
-import sys
 import time
 
 import numpy as np
@@ -40,19 +39,18 @@ class Watch:
         if self._goal is not None and done >= self._next_look:
             if self.reached():
                 return True
-            self._look(done, rate, bar)
+            self._look(done, rate)
         accuracy = np.mean(self._accuracies)
         speed = f"{3600 * rate:,.0f} models/h"
-        bar.set_postfix_str(f"{speed}, test {accuracy:.2%}{self._outlook}")
+        bar.set_postfix_str(f"{speed}, test {accuracy:.2%}{self._outlook}", refresh=False)
         return False
 
-    def _look(self, done: int, rate: float, bar: tqdm) -> None:
+    def _look(self, done: int, rate: float) -> None:
         """Foresee how many trials the goal needs."""
         counts = self._counts()
         self._outlook = f", {self._goal.outlook(counts, done, rate)}"
         if np.isfinite(self._goal.error(counts)) and not self._told:
-            # Also where no terminal shows the bar.
-            bar.write(f"after {done} trials{self._outlook}", file=sys.stderr)
+            say(f"after {done} trials{self._outlook}")  # also where nobody sees the bar
             self._told = True
         self._next_look = LOOK_AGAIN * done
 

@@ -214,13 +214,15 @@ def wait_for_trials(process, workdir, least):
 
 def test_killed_and_resumed_is_uninterrupted(tmp_path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
-    for least in (1, 60):
+    for least, number in ((1, signal.SIGTERM), (60, signal.SIGKILL)):
         process = subprocess.Popen(
             [*COMMAND, f"--workdir={killed}"], stderr=subprocess.PIPE
         )
         seen = wait_for_trials(process, killed, least)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+        process.send_signal(number)
+        _, said = process.communicate()
+        if number == signal.SIGTERM:  # as Ctrl-C
+            assert process.returncode == 130 and b"the same command resumes" in said
         left = jaxmem.open_run(killed)
         assert least <= seen.trials.size <= left.trials.size < 240
         # What a reader saw in flight is what was there in the end.

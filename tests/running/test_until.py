@@ -26,7 +26,7 @@ def test_until_a_standard_error(tiny, tiny_recipe, tmp_path, monkeypatch, capsys
 
     # What it takes is said once, as soon as there is a standard error.
     said = capsys.readouterr().err
-    assert said.count("0.12 needs") == 1 and "\nafter " in said
+    assert said.count("0.12 needs") == 1 and "jaxmem: after " in said
     count = run.trials.size
     assert 20 < count < 300 and error(count) <= 0.12 < error(count - 4)
     assert jaxmem.run_trials(tiny, 400, tmp_path, **flags).trials.size == count
