@@ -15,7 +15,8 @@ from jaxmem._shared import commands
 from jaxmem._shared.devices import hardware
 from jaxmem._shared.files import write_json
 from jaxmem._shared.progress import say
-from jaxmem.data import class_gaps, load_dataset
+from jaxmem.data import class_gaps
+from jaxmem.data.flags import add_data_flags, take_dataset
 from jaxmem.errors import InputError
 from jaxmem.estimates.results import Run
 from jaxmem.estimates.stopping import AMONG
@@ -76,20 +77,7 @@ def _own(field: str, show: Callable[[Recipe], str], general: str | None) -> str:
 def make_parser() -> argparse.ArgumentParser:
     """The command line of `python -m jaxmem.run`."""
     parser = commands.make_parser("run", __doc__)
-    data = parser.add_argument_group("data")
-    add = data.add_argument
-    add(
-        "--dataset",
-        default="digits",
-        help="digits, an image-classification dataset of TFDS (mnist, fashion_mnist, "
-        "cifar10, …), or a path to an .npz with x_train, y_train, x_test, y_test "
-        "(default: digits)",
-    )
-    add(
-        "--data-dir",
-        help="where TFDS keeps prepared datasets (default: ~/tensorflow_datasets)",
-    )
-
+    add_data_flags(parser, default="digits")
     run = parser.add_argument_group("trials")
     add = run.add_argument
     add("--trials", type=int, default=4000, help="models to train (default: 4000)")
@@ -223,8 +211,6 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(
-    dataset: str,
-    data_dir: str | None,
     mem_threshold: float,
     infl_threshold: float,
     memory: float,
@@ -232,7 +218,7 @@ def _run(
     **arguments,
 ) -> None:
     start = time.perf_counter()
-    data = load_dataset(dataset, data_dir)
+    data = take_dataset(arguments)
     for line in class_gaps(data):
         say(f"warning: {line}")
     run = run_trials(data, **arguments)
