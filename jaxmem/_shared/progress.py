@@ -13,15 +13,19 @@ def _in_notebook() -> bool:
     return kernels is not None and kernels.initialized()
 
 
+def watched() -> bool:
+    """Whether standard error is a terminal or a notebook."""
+    return sys.stderr.isatty() or _in_notebook()
+
+
 def progress(what: str, total: int | None, unit: str, done: int = 0) -> tqdm:
     """A bar on standard error, off where that is neither a terminal nor a notebook."""
-    watched = sys.stderr.isatty() or _in_notebook()
     return tqdm(
         desc=what,
         total=total,
         initial=done,
         unit=f" {unit}",
-        disable=not watched,
+        disable=not watched(),
         bar_format=FORMAT if total else "{desc} {n_fmt}{unit}, {elapsed}",
         dynamic_ncols=True,
         leave=False,

@@ -28,11 +28,12 @@ def read_parquet(path: Path):
 def _read(path: Path, read):
     try:
         table = read()
+        names = table.column_names  # which may be no UTF-8
     except FileNotFoundError:
         raise InputError(f"{path} does not exist") from None
     except Exception as error:  # what pyarrow's parsers end in
         raise InputError(f"{path} is no readable table: {reason(error)}") from error
-    twice = {name for name in table.column_names if table.column_names.count(name) > 1}
+    twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise InputError(f"{path} has two columns {min(twice)!r}; rename one")
     if not table.num_rows:
@@ -56,12 +57,14 @@ def label_column(source, table, asked: str | None) -> tuple[str, np.ndarray]:
     """Name and values [R] of the label's column; raises InputError for missing ones."""
     key = column(source, table, asked, LABELS, "target_key", "the label")
     values = table[key]
-    if values.null_count:
+    labels = values.to_pylist()
+    lacking = sum(label in (None, "") for label in labels)
+    if lacking:
         raise InputError(
-            f"column {key} of {source} lacks {values.null_count} of {len(values)} labels; "
-            "leave out such rows"
+            f"column {key} of {source} lacks {lacking} of {len(labels)} labels; leave out "
+            "such rows"
         )
-    return key, np.array(values.to_pylist())
+    return key, np.array(labels)
 
 
 def text_labels(what: str, labels: np.ndarray) -> np.ndarray:

@@ -1,12 +1,15 @@
 """Datasets of the Hugging Face hub, or of local folders and files, through `datasets`."""
 
+import contextlib
 import hashlib
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from jaxmem._shared.files import local_path, reason
+from jaxmem._shared.progress import watched
 from jaxmem.data.columns import LABELS, column, features, text_labels
 from jaxmem.data.dataset import Dataset
 from jaxmem.data.options import Options, only
@@ -73,9 +76,33 @@ def _load(name: str, options: Options, split: str | None = None) -> Any:
     elif text.count("/") == 2:
         text, _, config = text.rpartition("/")
     try:
-        return datasets.load_dataset(text, config, split=split, cache_dir=options.data_dir)
+        with _quiet():
+            return datasets.load_dataset(
+                text, config, split=split, cache_dir=options.data_dir
+            )
     except Exception as error:  # whatever a name, a network or a file can end in
         raise InputError(_refusal(name, split, error)) from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without warnings of what ends well, or else in an error; bars where one watches."""
+    import datasets
+
+    loggers = [logging.getLogger(name) for name in ("datasets", "huggingface_hub")]
+    levels = [logger.level for logger in loggers]
+    as_it_is = datasets.are_progress_bars_disabled() or watched()
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        if not as_it_is:
+            datasets.disable_progress_bars()
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+        if not as_it_is:
+            datasets.enable_progress_bars()
 
 
 def _refusal(name: str, split: str | None, error: Exception) -> str:

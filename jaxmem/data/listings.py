@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxmem._shared.progress import say
 from jaxmem.data.columns import column, label_column, read_csv, text_labels
 from jaxmem.data.options import Options
 from jaxmem.data.rows import Rows, listed_rows
@@ -35,6 +36,8 @@ def read_listing(
     wanted = [str(value) for value in table[files].to_pylist()]
     found = _resolve(folder, listing, files, images, wanted, options.skip_unreadable)
     kept = np.array([row for row, image in enumerate(found) if image], int)
+    if kept.size < len(found):
+        say(f"{listing}: {len(found) - kept.size} images that it lists are not there")
     if not kept.size:
         raise InputError(f"none of the images in column {files} of {listing} is there")
     paths = [found[row] for row in kept]

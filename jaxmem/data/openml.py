@@ -1,6 +1,7 @@
 """Tables of OpenML, through scikit-learn."""
 
 import importlib.util
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -50,13 +51,15 @@ def _fetch(name: str, options: Options) -> Any:
     # The parser that needs no pandas is slow.
     parser = "pandas" if importlib.util.find_spec("pandas") else "liac-arff"
     try:
-        return fetch_openml(
-            **which,
-            target_column=options.target_key or "default-target",
-            data_home=options.data_dir,
-            as_frame=False,
-            parser=parser,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of retries, which end here or in an error
+            return fetch_openml(
+                **which,
+                target_column=options.target_key or "default-target",
+                data_home=options.data_dir,
+                as_frame=False,
+                parser=parser,
+            )
     except Exception as error:  # whatever a name, a network or a file can end in
         raise InputError(
             f"{name} cannot be fetched from OpenML: {reason(error)}; it reads from its "
@@ -71,24 +74,32 @@ def _features(name: str, found: Any, options: Options) -> np.ndarray:
     names = list(found.feature_names)
     chosen = names
     if options.input_key is not None:
-        chosen = [name.strip() for name in options.input_key.split(",")]
-    for column in chosen:
-        if column not in names:
-            raise InputError(
-                f"{name} has no column {column!r}; give input_key=… of {', '.join(names)}"
-            )
-        if column in (found.categories or {}):  # scikit-learn would number them
-            rest = [n for n in names if n not in found.categories]
-            raise InputError(
-                f"column {column} of {name} holds words, not numbers; leave it out by "
-                f"input_key={','.join(rest[:20]) or '…'}"
-            )
-    data = np.asarray(found.data, np.float64)[:, [names.index(c) for c in chosen]]
-    lacking = ~np.isfinite(data)
-    if lacking.any():
-        column = int(lacking.any(axis=0).argmax())
+        chosen = [column.strip() for column in options.input_key.split(",")]
+    return np.stack([_column(name, found, names, column) for column in chosen], axis=1)
+
+
+def _column(name: str, found: Any, names: list[str], column: str) -> np.ndarray:
+    if column not in names:
         raise InputError(
-            f"column {chosen[column]} of {name} lacks {lacking[:, column].sum()} of "
-            f"{len(data)} values; leave it out by input_key=…"
+            f"{name} has no column {column!r}; give input_key=… of {', '.join(names)}"
         )
-    return data
+    words = found.categories or {}
+    if column in words:  # which one parser numbers, and the other does not
+        rest = [other for other in names if other not in words]
+        raise InputError(
+            f"column {column} of {name} holds words ({', '.join(words[column][:3])}, …), "
+            f"not numbers; leave it out by input_key={','.join(rest[:20]) or '…'}"
+        )
+    try:
+        values = np.asarray(found.data[:, names.index(column)], np.float64)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"column {column} of {name} holds no numbers; leave it out by input_key=…"
+        ) from None
+    lacking = (~np.isfinite(values)).sum()
+    if lacking:
+        raise InputError(
+            f"column {column} of {name} lacks {lacking} of {len(values)} values; leave it "
+            "out by input_key=…"
+        )
+    return values

@@ -49,7 +49,8 @@ def _folder(source: Source, options: Options) -> Path:
     said = dataclasses.replace(options, data_dir=None)  # the state knows what is there
     given = FORMAT, source.state, source.class_names, source.channels, said
     key = hashlib.sha256(repr(given).encode()).hexdigest()[:16]
-    name = re.sub(r"[^\w.-]+", "-", source.name)[:100]
+    title = source.name.split(":")[0]  # mnist:3.0.1 may be what mnist is
+    name = re.sub(r"[^\w.-]+", "-", title)[:100]
     return cache_dir() / "data" / f"{name}-{key}"
 
 

@@ -31,8 +31,8 @@ def load_table(path: Path, class_names: Sequence[str], options: Options) -> Data
     only(f"table {path}", options, *takes)
     table = read_csv(path) if path.suffix.lower() == ".csv" else read_parquet(path)
     key, labels = label_column(path, table, options.target_key)
-    x = features(path, table, options.input_key, key)
     y = text_labels(f"column {key} of {path}", labels)
+    x = features(path, table, options.input_key, key)
     rows = numbered_rows(x, y)
     train, test = split_rows(str(path), rows, split_column(table), options)
     try:

@@ -112,7 +112,7 @@ def test_what_is_no_image(tmp_path):
     with pytest.raises(Unreadable, match="no image that Pillow knows"):
         decode(b"hello", None, None)
     whole = encoded(smooth(50, 50), "JPEG")
-    with pytest.raises(Unreadable, match="(?i)truncated"):
+    with pytest.raises(Unreadable, match=r"(?i)truncated"):
         decode(whole[: len(whole) // 2], None, None)
     with pytest.raises(FileNotFoundError):
         decode(tmp_path / "none.png", None, None)

@@ -57,8 +57,7 @@ def test_all_grey_is_one_channel(tmp_path, own_cache):
 
 def test_image_size(pictures):
     draw("large", 40, 90).save(pictures / "train/cat/4.png")
-    with pytest.raises(InputError, match=r"pets: images differ in size \(height x width: "
-                                         r"6 x 5, 40 x 90\); give image_size=…"):  # fmt: skip
+    with pytest.raises(InputError, match=r"pets: images differ .*6 x 5, 40 x 90\); give i"):
         load_dataset(pictures)
     data = load_dataset(pictures, image_size=4)
     assert data.train.images.shape == (9, 4, 4, 3)
@@ -104,7 +103,7 @@ BAD = {
         misspelt,
         {},
         "class 'Dog' of the test split has no train.*cat, dog; move",
-    ),  # fmt: skip
+    ),
     "one class": (one_class, {}, "y_train has only one class, cat"),
     "no test": (no_test, {}, "has no split to test on, only train; give test_fraction=0.2"),
     "no such split": (
@@ -147,5 +146,5 @@ def test_names_of_folders(pictures, monkeypatch):
     with pytest.raises(InputError, match=r"notes.txt is a file of no known kind; give a f"):
         load_dataset("notes.txt")
     (pictures / "mnist").mkdir()  # TFDS's name means TFDS's, as it does elsewhere
-    with pytest.raises(InputError, match="'mnist' is not prepared|no images below"):
+    with pytest.raises(InputError, match=r"no images below .*mnist"):
         load_dataset("./mnist")

@@ -50,6 +50,11 @@ def test_a_second_start_maps(pictures, own_cache, decoded):
     assert folder.name.startswith("pets-")
 
 
+def rename_class(folder):
+    for split in ("train", "test"):
+        (folder / split / "cat").rename(folder / split / "eel")
+
+
 CHANGES = {
     "an image": (lambda folder: draw("new").save(folder / "train/cat/1.png"), {}),
     "one more": (lambda folder: draw("new").save(folder / "train/cat/9.png"), {}),
@@ -57,7 +62,7 @@ CHANGES = {
     "its class": (
         lambda folder: (folder / "train/cat/1.png").rename(folder / "train/dog/9.png"),
         {},
-    ),  # fmt: skip
+    ),
     "the size": (None, {"image_size": 3}),
     "the split": (None, {"test_split": "train"}),
     "classes": (None, {"class_names": ["dog", "cat"]}),
@@ -171,9 +176,9 @@ def test_interrupted_while_it_decodes(pictures, own_cache):
 
 
 def test_two_processes_at_once(pictures, own_cache):
-    with start(pictures, 0.1) as one:
+    with start(pictures, 0.4) as one:
         assert one.stdout.readline() == "decoding\n"
-        with start(pictures, 0.1) as other:
+        with start(pictures, 0) as other:
             found = [process.communicate() for process in (one, other)]
     prints = {out.splitlines()[-1] for out, _ in found}
     assert prints == {load_dataset(pictures).fingerprint}
@@ -199,8 +204,9 @@ def test_two_threads_at_once(pictures, own_cache):
 def test_too_little_disk(pictures, own_cache, decoded, monkeypatch):
     usage = shutil.disk_usage(pictures)._replace(free=500)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(InputError, match=r"take 0.00 GB, but .*cache/data has 0.00 GB free; "
-                       "make room, .* JAXMEM_CACHE"):  # fmt: skip
+    with pytest.raises(
+        InputError, match=r"take 0.00 GB, but .*/data has 0.00 GB free; mak"
+    ):
         load_dataset(pictures)
     assert len(decoded) == 1 and contents(own_cache) == []
 
@@ -210,15 +216,16 @@ def test_a_disk_that_fills_up(pictures, own_cache, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(preparation, "finish", full)
-    with pytest.raises(InputError, match="decoded images in .*/data: No space left on dev"):
+    with pytest.raises(InputError, match=r"decoded images in .*/data: No space left on de"):
         load_dataset(pictures)
     assert contents(own_cache) == []
 
 
 def test_a_cache_that_cannot_be_written(pictures, own_cache):
     own_cache.parent.write_text("in the way")
-    with pytest.raises(InputError, match="cannot keep decoded images in .*Not a directory; "
-                       "name another folder in the environment variable JAXMEM_CACHE"):  # fmt: skip
+    with pytest.raises(
+        InputError, match=r"cannot keep .* Not a directory; .* JAXMEM_CACHE"
+    ):
         load_dataset(pictures)
 
 
@@ -241,8 +248,9 @@ def test_unreadable_images(pictures, own_cache, capsys):
     whole = (pictures / "train/dog/2.png").read_bytes()
     (pictures / "train/cat/0.png").write_bytes(b"")
     (pictures / "train/dog/2.png").write_bytes(whole[:60])
-    with pytest.raises(InputError, match="train/cat/0.png cannot be read: no image that Pil"
-                       "low knows; mend or remove it, or give skip_unreadable=True"):  # fmt: skip
+    with pytest.raises(
+        InputError, match=r"cat/0.png cannot be read: no image .*skip_unread"
+    ):
         load_dataset(pictures)
     assert contents(own_cache) == []
     for _ in range(2):  # the second start says it too

@@ -23,7 +23,9 @@ def test_stratified_is_seeded():
     one, again, other = (stratified(LABELS, 0.2, seed)[1].tolist() for seed in (3, 3, 4))
     assert one == again != other
     assert len(stratified(np.arange(10) % 5, 0.2, 0)[1]) == 2  # of 5 classes of 2 rows
-    with pytest.raises(InputError, match="test_fraction 0.01 of 6 rows in 2 classes is no"):
+    with pytest.raises(
+        InputError, match=r"test_fraction 0.01 of 6 rows in 2 classes is no"
+    ):
         stratified(np.arange(6) % 2, 0.01, 0)
 
 
