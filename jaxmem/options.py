@@ -55,22 +55,6 @@ def add_thresholds(add: Callable) -> None:
     )
 
 
-def add_data(parser: argparse.ArgumentParser) -> None:
-    """Which examples."""
-    add = parser.add_argument_group("data").add_argument
-    add(
-        "--dataset",
-        default="digits",
-        help="digits, an image-classification dataset of TFDS (mnist, fashion_mnist, "
-        "cifar10, …), or a path to an .npz with x_train, y_train, x_test, y_test "
-        "(default: digits)",
-    )
-    add(
-        "--data-dir",
-        help="where TFDS keeps prepared datasets (default: ~/tensorflow_datasets)",
-    )
-
-
 def add_subsets(parser: argparse.ArgumentParser) -> None:
     """Which trials, on which subsets, and what they store."""
     add = parser.add_argument_group("trials").add_argument

@@ -10,7 +10,7 @@ pairs of high influence on the new examples, and `test_correct`, bits [T, ceil(E
 import argparse
 
 from jaxmem._shared import commands
-from jaxmem.data import load_dataset
+from jaxmem.data.flags import add_data_flags, take_dataset
 from jaxmem.estimates.opening import open_run
 from jaxmem.options import add_memory, add_thresholds
 from jaxmem.reporting.exports import save_predictions
@@ -22,8 +22,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = commands.make_parser("predict", __doc__)
     add = parser.add_argument
     add("workdir", help="of a run with --keep-models")
-    add("--dataset", required=True, help="as for jaxmem.run")
-    add("--data-dir", help="where TFDS keeps prepared datasets")
+    add_data_flags(parser)
     add_thresholds(add)
     add_memory(add)
     return parser
@@ -36,14 +35,13 @@ def main(argv: list[str] | None = None) -> int:
 
 def _predict(
     workdir: str,
-    dataset: str,
-    data_dir: str | None,
     mem_threshold: float,
     infl_threshold: float,
     memory: float,
+    **arguments,
 ) -> None:
     # Its classes are the models', also those that have no examples there.
-    data = load_dataset(dataset, data_dir, open_run(workdir).all_class_names)
+    data = take_dataset(arguments, open_run(workdir).all_class_names)
     run = predict_trials(workdir, data)
     pairs = run.pairs(infl_threshold, mem_threshold)
     path = run.workdir / "predictions" / f"{data.name.replace('/', '-')}.npz"

@@ -13,10 +13,11 @@ from jaxmem._shared import commands
 from jaxmem._shared.devices import hardware
 from jaxmem._shared.files import write_json
 from jaxmem._shared.progress import say
-from jaxmem.data import class_gaps, load_dataset
+from jaxmem.data import class_gaps
+from jaxmem.data.flags import add_data_flags, take_dataset
 from jaxmem.errors import InputError
 from jaxmem.estimates.results import Run
-from jaxmem.options import add_data, add_memory, add_recipe, add_subsets, add_thresholds
+from jaxmem.options import add_memory, add_recipe, add_subsets, add_thresholds
 from jaxmem.reporting import exports, figures
 from jaxmem.reporting.summary import print_table, summarize
 from jaxmem.running.planning import read_plans
@@ -26,7 +27,7 @@ from jaxmem.running.trials import run_trials
 def make_parser() -> argparse.ArgumentParser:
     """The command line of `python -m jaxmem.run`."""
     parser = commands.make_parser("run", __doc__)
-    add_data(parser)
+    add_data_flags(parser, default="digits")
     add_subsets(parser)
     add_recipe(parser)
     add = parser.add_argument_group("estimates").add_argument
@@ -47,8 +48,6 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(
-    dataset: str,
-    data_dir: str | None,
     mem_threshold: float,
     infl_threshold: float,
     memory: float,
@@ -56,7 +55,7 @@ def _run(
     **arguments,
 ) -> None:
     start = time.perf_counter()
-    data = load_dataset(dataset, data_dir)
+    data = take_dataset(arguments)
     for line in class_gaps(data):
         say(f"warning: {line}")
     run = run_trials(data, **arguments)

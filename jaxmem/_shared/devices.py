@@ -20,12 +20,13 @@ def use_all_cores() -> None:
     if said or jax.config.jax_num_cpu_devices != -1:
         return
     try:
-        jax.config.update("jax_num_cpu_devices", _cores())
+        jax.config.update("jax_num_cpu_devices", cores())
     except RuntimeError:
         pass  # JAX has started: we use what it has
 
 
-def _cores() -> int:
+def cores() -> int:
+    """How many CPU cores this process may use."""
     if hasattr(os, "sched_getaffinity"):  # not on macOS
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

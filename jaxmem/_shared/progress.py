@@ -29,11 +29,15 @@ def _in_notebook() -> bool:
     return kernels is not None and kernels.initialized()
 
 
+def watched() -> bool:
+    """Whether standard error is a terminal or a notebook."""
+    return sys.stderr.isatty() or _in_notebook()
+
+
 def progress(what: str, total: int | None, unit: str, done: int = 0) -> plain:
     """A bar on standard error, or lines where that is neither a terminal nor a notebook."""
-    watched = sys.stderr.isatty() or _in_notebook()
     arguments = {"desc": what, "total": total, "initial": done, "unit": f" {unit}"}
-    if watched:
+    if watched():
         form = BAR if total else "{desc} {n_fmt}{unit}, {elapsed}"
         return tqdm(**arguments, bar_format=form, dynamic_ncols=True, leave=False)
     return _Lines(

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxmem._shared.devices import aligned
+from jaxmem.data.given import read_names, take_given
 from jaxmem.data.images import ids_of, one_kind, read_images
 from jaxmem.data.labels import listed, read_labels
 from jaxmem.errors import InputError
@@ -16,10 +17,11 @@ class Examples(NamedTuple):
     """R examples of one split."""
 
     # [R, H, W, C]: uint8 pixels, trained on as pixel / 255, or numbers trained on as they
-    # are: bool, int8, int16, uint16, int32 or float32
+    # are: bool, int8, int16, uint16, int32 or float32. Perhaps a map of a file on disk
     images: np.ndarray
     labels: np.ndarray  # int32 [R], 0 … num_classes - 1
     ids: np.ndarray  # str [R], from the content: `content_ids`
+    names: np.ndarray  # str [R], by which the owner finds it: a file, or its row's number
 
 
 class Dataset(NamedTuple):
@@ -86,11 +88,14 @@ def class_gaps(data: Dataset) -> list[str]:
 def make_dataset(
     name: str,
     x_train,
-    y_train,
-    x_test,
-    y_test,
+    y_train=None,
+    x_test=None,
+    y_test=None,
     num_classes: int | None = None,
     class_names: Sequence[str] = (),
+    *,
+    train_names: Sequence[str] | None = None,
+    test_names: Sequence[str] | None = None,
 ) -> Dataset:
     """A dataset of arrays: images [R, D], [R, H, W] or [R, H, W, C], labels [R].
 
@@ -98,13 +103,24 @@ def make_dataset(
     point keep their values: they become the first of int8, int16, uint16, int32 that holds
     train and test, bool, and float32. Labels are class numbers 0, 1, … or names, which are
     numbered in the order of class_names, or else in their own. A class may lack examples in
-    both splits only where num_classes or class_names says that there is one.
+    both splits only where num_classes or class_names says that there is one. uint8, bool
+    and float32 in C order are not copied, so that they may be memory maps.
+
+    Whatever NumPy makes an array of will do, and also: pandas frames; PyTorch tensors;
+    lists of PIL images, and the image column of a Hugging Face dataset, decoded as those of
+    a folder are; with y_train and y_test left out, map-style PyTorch datasets of pairs
+    (image, label), and Hugging Face datasets.
+
+    train_names, test_names: what each example is called, text [R]; default: its row
+    number, of a frame its index.
 
     Raises InputError, naming the array and the way out, for lengths, shapes or kinds that
     differ, no rows, values that are not finite in float32 or are beyond int32, a training
     set of one class, and labels that leave in doubt which class is meant.
     """
-    train, test = read_images("x_train", x_train), read_images("x_test", x_test)
+    tr = take_given("train", x_train, y_train)
+    tt = take_given("test", x_test, y_test)
+    train, test = read_images("x_train", tr.x), read_images("x_test", tt.x)
     if train.shape[1:] != test.shape[1:]:
         raise InputError(
             f"x_train has images of shape {train.shape[1:]}, x_test of {test.shape[1:]}; "
@@ -112,11 +128,14 @@ def make_dataset(
         )
     train, test = map(aligned, one_kind(train, test))  # devices can borrow these
     rows = len(train), len(test)
-    labels = read_labels(y_train, y_test, rows, num_classes, class_names)
+    class_names = class_names if np.size(class_names) else tr.class_names
+    labels = read_labels(tr.y, tt.y, rows, num_classes, class_names)
+    tr_names = read_names("train_names", train_names, tr.names, rows[0])
+    tt_names = read_names("test_names", test_names, tt.names, rows[1])
     return Dataset(
         name,
-        Examples(train, labels.train, ids_of(train)),
-        Examples(test, labels.test, ids_of(test)),
+        Examples(train, labels.train, ids_of(train), tr_names),
+        Examples(test, labels.test, ids_of(test), tt_names),
         labels.num_classes,
         labels.class_names,
     )

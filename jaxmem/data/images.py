@@ -25,18 +25,17 @@ def content_ids(images) -> np.ndarray:
 
 def ids_of(images: np.ndarray) -> np.ndarray:
     """`content_ids` of what `read_images` gave."""
-    shape = images.shape[1:]
-    rows = images.reshape(len(images), -1)
-    return np.array([_id(row, shape) for row in rows], dtype="U16")
+    return np.array([id_of(image) for image in np.asarray(images)], dtype="U16")
 
 
-def _id(row: np.ndarray, shape: tuple[int, ...]) -> str:
-    if row.dtype.kind == "f":
-        row = (row + np.float32(0)).astype("<f4", copy=False)  # -0.0 becomes 0.0
-    elif row.dtype != np.uint8:
-        bytes_hold_it = 0 <= row.min() and row.max() <= 255
-        row = row.astype(np.uint8 if bytes_hold_it else "<i4")
-    content = f"{row.dtype.name}{shape}".encode() + row.tobytes()
+def id_of(image: np.ndarray) -> str:
+    """The id of one image [H, W, C], a row of what `read_images` gave."""
+    if image.dtype.kind == "f":
+        image = (image + np.float32(0)).astype("<f4", copy=False)  # -0.0 becomes 0.0
+    elif image.dtype != np.uint8:
+        bytes_hold_it = 0 <= image.min() and image.max() <= 255
+        image = image.astype(np.uint8 if bytes_hold_it else "<i4")
+    content = f"{image.dtype.name}{image.shape}".encode() + image.tobytes()
     return hashlib.sha256(content).hexdigest()[:16]
 
 
@@ -59,6 +58,8 @@ def read_images(key: str, values) -> np.ndarray:
             f"{key} has dtype {images.dtype.name}; expected numbers: uint8 pixels, whole "
             "numbers, floating point or bool"
         )
+    if images.dtype == np.uint8:
+        return images
     for extreme in (int(images.min()), int(images.max())):
         if not -(2**31) <= extreme < 2**31:
             raise InputError(
@@ -105,15 +106,28 @@ def _shape(key: str, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _finite(key: str, images: np.ndarray) -> np.ndarray:
-    with np.errstate(all="ignore"):
-        floats = images.astype(np.float32)
-    bad = ~np.isfinite(floats)
-    if bad.any():
-        row = bad.any(axis=(1, 2, 3)).argmax()
-        fault = "NaN or infinite; leave out such rows, or fill them in"
-        if np.isfinite(images[bad]).all():
-            fault = "beyond float32; scale them"
-        raise InputError(
-            f"{key} has {bad.sum()} pixels, the first in row {row}, that are {fault}"
-        )
+    """As float32; what is float32 already stays where it lies, also in a memory map."""
+    kept = images.dtype == np.float32
+    floats = images if kept else np.empty(images.shape, np.float32)
+    for start in range(0, len(images), _rows_at_a_time(images)):
+        part = slice(start, start + _rows_at_a_time(images))
+        if not kept:
+            with np.errstate(all="ignore"):
+                floats[part] = images[part]
+        if not np.isfinite(floats[part]).all():
+            raise InputError(_not_finite(key, images))
     return floats
+
+
+def _rows_at_a_time(images: np.ndarray, room: int = 2**26) -> int:
+    return max(1, room // max(1, images[0].nbytes))
+
+
+def _not_finite(key: str, images: np.ndarray) -> str:
+    with np.errstate(all="ignore"):
+        bad = ~np.isfinite(images.astype(np.float32))
+    row = bad.any(axis=(1, 2, 3)).argmax()
+    fault = "NaN or infinite; leave out such rows, or fill them in"
+    if np.isfinite(images[bad]).all():
+        fault = "beyond float32; scale them"
+    return f"{key} has {bad.sum()} pixels, the first in row {row}, that are {fault}"

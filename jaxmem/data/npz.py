@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxmem._shared.files import local_path, read_npz
+from jaxmem._shared.files import read_npz
 from jaxmem.data.dataset import Dataset, make_dataset
+from jaxmem.data.options import Options, only
 from jaxmem.errors import InputError
 
 KEYS = ("x_train", "y_train", "x_test", "y_test")
@@ -19,15 +20,18 @@ ALIASES = {
 }
 
 
-def load_npz(path: str | Path, class_names: Sequence[str] = ()) -> Dataset:
-    """Load an .npz file of the four arrays, and class_names (text [K]) where it has it.
+MORE = ("class_names", "train_names", "test_names")
 
-    class_names: what to take where it has none.
 
-    Raises InputError if it cannot be read or is malformed.
+def load_npz(path: Path, class_names: Sequence[str], options: Options) -> Dataset:
+    """Load an .npz file of the four arrays, and of text where it has it.
+
+    That is class_names [K], and names of the examples: train_names [N], test_names [E].
+    class_names: what to take where it has none. Raises InputError if it cannot be read or
+    is malformed.
     """
-    path = local_path(path)
-    arrays = read_npz(path, (*KEYS, "class_names"))
+    only(f"file {path}", options)
+    arrays = read_npz(path, (*KEYS, *MORE))
     missing = [key for key in KEYS if key not in arrays]
     if missing:
         with np.load(path) as file:

@@ -11,7 +11,7 @@ from jaxmem.storage.config import read_config
 from jaxmem.storage.integrity import find_damage
 from jaxmem.storage.schema import DIVERGED
 from jaxmem.storage.store import open_store
-from jaxmem.storage.workdir import read_names
+from jaxmem.storage.workdir import read_index
 
 
 def open_run(workdir: str | Path) -> Run:
@@ -24,7 +24,7 @@ def open_run(workdir: str | Path) -> Run:
     if not (workdir / "config.json").exists():
         raise InputError(f"{workdir} holds no jaxmem run")
     config = read_config(workdir)
-    names = read_names(workdir)
+    index = read_index(workdir)
     store = open_store(workdir, config)
     damage = find_damage(store, config)
     return Run(
@@ -32,11 +32,7 @@ def open_run(workdir: str | Path) -> Run:
         config=config,
         trials=np.setdiff1d(store.finished(), damage.trials),
         diverged=int((store.status() == DIVERGED).sum()),
-        tr_labels=names.tr_labels,
-        tt_labels=names.tt_labels,
-        tr_ids=names.tr_ids,
-        tt_ids=names.tt_ids,
         reader=store,
-        class_names=tuple(names.class_names.tolist()),
+        **{**index._asdict(), "class_names": tuple(index.class_names.tolist())},
         damage=damage,
     )

@@ -51,6 +51,8 @@ class Run:
     tt_labels: np.ndarray  # int32 [E]
     tr_ids: np.ndarray  # str [N]
     tt_ids: np.ndarray  # str [E]
+    tr_names: np.ndarray  # str [N], by which the owner finds them
+    tt_names: np.ndarray  # str [E]
     reader: Reader
     class_names: tuple[str, ...] = ()  # of the classes 0, 1, …; () where they are numbers
     damage: Damage = UNDAMAGED
@@ -97,6 +99,7 @@ class Run:
             trials=trials,
             tt_labels=test.labels,
             tt_ids=test.ids,
+            tt_names=test.names,
             reader=OtherTest(self.reader, trials, correct),
         )
 

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 def score_table(run: Run) -> pyarrow.Table:
     """A row for each training example.
 
-    Its id and label (and class, where classes have names); mem with its standard error and
-    95 % interval; how the models that never saw it do: their accuracy, and the class that
-    they name most, with their share; its influence summed over the test set ("relative" to
-    the other examples' where subsets have one size: `TotalInfluence`); of runs with
-    margins, soft mem with its standard error.
+    Its id, name and label (and class, where classes have names); mem with its standard
+    error and 95 % interval; how the models that never saw it do: their accuracy, and the
+    class that they name most, with their share; its influence summed over the test set
+    ("relative" to the other examples' where subsets have one size: `TotalInfluence`); of
+    runs with margins, soft mem with its standard error.
     """
     low, high = run.memorization_interval()
-    columns = {"id": run.tr_ids, "label": run.tr_labels}
+    columns = {"id": run.tr_ids, "name": run.tr_names, "label": run.tr_labels}
     if run.class_names:
         columns["class"] = np.array(run.class_names)[run.tr_labels]
     columns |= {

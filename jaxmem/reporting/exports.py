@@ -32,6 +32,8 @@ def save_estimates(run: Run, pairs: Pairs, folder: Path) -> Path:
         tt_labels=run.tt_labels,
         tr_ids=run.tr_ids,
         tt_ids=run.tt_ids,
+        tr_names=run.tr_names,
+        tt_names=run.tt_names,
         trials=run.trials.size,
         **pairs._asdict(),
     )
@@ -138,6 +140,8 @@ def save_search(run: Run, found: Strongest, folder: Path) -> Path:
         tt_top_infl=found.of_test.infl,
         tr_ids=run.tr_ids,
         tt_ids=run.tt_ids,
+        tr_names=run.tr_names,
+        tt_names=run.tt_names,
         tr_labels=run.tr_labels,
         tt_labels=run.tt_labels,
     )
@@ -151,6 +155,7 @@ def save_predictions(run: Run, pairs: Pairs, path: Path) -> Path:
         test_correct=np.packbits(run.test_correct, axis=1),
         tt_labels=run.tt_labels,
         tt_ids=run.tt_ids,
+        tt_names=run.tt_names,
         **pairs._asdict(),
     )
 

@@ -6,18 +6,23 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxmem._shared.files import replacing
-from jaxmem.data import Dataset
+from jaxmem.data import Dataset, Examples
+from jaxmem.errors import InputError
 from jaxmem.estimates.pairs import Pairs
 from jaxmem.estimates.results import Run
 
 CLASSES = 10  # rows of that figure
 LEVELS = 3  # examples of each class at low, middle and high mem (Figure 1)
 ROWS = 8  # memorized examples shown with whom they influence (Figure 4)
+NAME = 24  # letters of a name, its last ones
 INFLUENCED = 4  # test examples in each of those rows
 
 
 def save_all(run: Run, data: Dataset, pairs: Pairs, mem_threshold: float) -> None:
-    """Write the run's PNG figures to its workdir."""
+    """Write the run's PNG figures to its workdir; raises InputError for other data."""
+    same = np.array_equal(run.tr_ids, data.train.ids)
+    if not (same and np.array_equal(run.tt_ids, data.test.ids)):
+        raise InputError(f"{data.name} are not the data that {run.workdir} was trained on")
     made = {
         "memorization_histogram": histogram(run.memorization, mem_threshold),
         "memorization_examples": examples(run.memorization, data),
@@ -76,7 +81,7 @@ def examples(mem: np.ndarray, data: Dataset) -> Figure:
                 axis.axis("off")
             else:
                 row = shown[column]
-                _show(axis, data.train.images[row], f"{mem[row]:.2f}")
+                _show(axis, data.train, row, f"{mem[row]:.2f}")
         axes[label, 0].set_ylabel(_class(data, label), fontsize=8)
     for g, name in enumerate(groups):
         axes[0, LEVELS * g + 1].annotate(
@@ -119,13 +124,13 @@ def influence(run: Run, data: Dataset, pairs: Pairs) -> Figure:
         columns = np.nonzero(data.test.labels == data.train.labels[row])[0]
         infl, _ = run.influence_with_se([row], columns)
         most = np.argsort(-np.nan_to_num(infl[0], nan=-2), kind="stable")[:INFLUENCED]
-        _show(line[0], data.train.images[row], f"mem {mem[row]:.2f}")
+        _show(line[0], data.train, row, f"mem {mem[row]:.2f}")
         line[0].set_ylabel(_class(data, data.train.labels[row]), fontsize=8)
         for axis in line[1:]:
             axis.axis("off")
         for axis, k in zip(line[1:], most, strict=False):
             axis.axis("on")
-            _show(axis, data.test.images[columns[k]], f"infl {infl[0, k]:.2f}")
+            _show(axis, data.test, columns[k], f"infl {infl[0, k]:.2f}")
     axes[0, 0].annotate(
         "train", (0.5, 1.4), xycoords="axes fraction", ha="center", fontsize=10
     )
@@ -139,8 +144,9 @@ def _class(data: Dataset, label: int) -> str:
     return data.class_names[label] if data.class_names else f"class {label}"
 
 
-def _show(axis, image: np.ndarray, title: str) -> None:
-    """Draw an image [H, W, C]: grey for one channel, colour for three or more."""
+def _show(axis, examples: Examples, row: int, title: str) -> None:
+    """Draw an image [H, W, C], grey of one channel, over the end of its name."""
+    image, name = examples.images[row], str(examples.names[row])
     grey = image.shape[-1] < 3
     pixels = image[..., 0] if grey else image[..., :3]
     if pixels.dtype != np.uint8:
@@ -149,4 +155,5 @@ def _show(axis, image: np.ndarray, title: str) -> None:
         pixels = (pixels - low) / (high - low if high > low else 1)
     axis.imshow(pixels, cmap="gray_r" if grey else None, interpolation="nearest")
     axis.set_title(title, fontsize=8, pad=2)
+    axis.set_xlabel(name[-NAME:], fontsize=5, labelpad=1)
     axis.set(xticks=[], yticks=[])

@@ -32,7 +32,7 @@ from jaxmem.storage.config import (
 from jaxmem.storage.integrity import find_damage
 from jaxmem.storage.schema import MISSING
 from jaxmem.storage.store import TrialStore, create_store
-from jaxmem.storage.workdir import Names, locked, write_names
+from jaxmem.storage.workdir import Index, locked, write_index
 from jaxmem.training.batches import BATCHINGS, Batching
 from jaxmem.training.ensemble import Ensemble
 from jaxmem.training.subsets import (
@@ -132,7 +132,7 @@ def _prepare(workdir: Path, config: RunConfig, data: Dataset, trials: int) -> Tr
             )
     else:
         write_config(workdir, config)  # first: it makes the folder ours
-    write_names(workdir, Names.of(data))
+    write_index(workdir, Index.of(data))
     store = create_store(workdir, config, trials)
     damage = find_damage(store, config, complete=True)
     if damage.trials.size:

@@ -1,7 +1,7 @@
-"""A workdir's lock, and the labels and names of its examples.
+"""A workdir's lock, and which examples its rows and columns are.
 
 WORKDIR/config.json     everything that decides the results: `storage.config`
-WORKDIR/examples.npz    labels and ids of train and test
+WORKDIR/examples.npz    labels, ids and names of train and test
 WORKDIR/plan.json       the layout chosen for each kind of machine: `running.planning`
 WORKDIR/trials.zarr/    what each trial left: `storage.schema`, `storage.store`
 WORKDIR/models/         kept models, and in_flight/ those in training: `storage.checkpoints`
@@ -53,40 +53,44 @@ def locked(workdir: Path) -> Iterator[None]:
         yield
 
 
-class Names(NamedTuple):
+class Index(NamedTuple):
     """What the rows and columns of a run's estimates are: examples.npz."""
 
     tr_labels: np.ndarray  # int32 [N]
     tt_labels: np.ndarray  # int32 [E]
     tr_ids: np.ndarray  # str [N]
     tt_ids: np.ndarray  # str [E]
+    tr_names: np.ndarray  # str [N], by which the owner finds them
+    tt_names: np.ndarray  # str [E]
     class_names: np.ndarray  # str [K], or [0] where classes are just numbers
 
     @classmethod
-    def of(cls, data: Dataset) -> "Names":
+    def of(cls, data: Dataset) -> "Index":
         """Those of a dataset."""
         train, test = data.train, data.test
-        names = np.array(data.class_names, str)
-        return cls(train.labels, test.labels, train.ids, test.ids, names)
+        return cls(
+            *(train.labels, test.labels, train.ids, test.ids, train.names, test.names),
+            np.array(data.class_names, str),
+        )
 
 
-def write_names(workdir: Path, names: Names) -> None:
+def write_index(workdir: Path, index: Index) -> None:
     """Write examples.npz, unless the same stands there whole."""
     path = workdir / "examples.npz"
     try:
-        stored = read_names(workdir)
-        if all(map(np.array_equal, stored, names)):
+        stored = read_index(workdir)
+        if all(map(np.array_equal, stored, index)):
             return
     except InputError:
         pass  # absent or damaged
     with refusals(workdir), replacing(path) as partial:
-        np.savez(partial, **names._asdict())
+        np.savez(partial, **index._asdict())
 
 
-def read_names(workdir: Path) -> Names:
+def read_index(workdir: Path) -> Index:
     """Read examples.npz; raises InputError where that cannot be done."""
     path = workdir / "examples.npz"
     stored = read_npz(path)
-    if lacking := set(Names._fields) - set(stored):
+    if lacking := set(Index._fields) - set(stored):
         raise InputError(f"{path} lacks {', '.join(sorted(lacking))}")
-    return Names(**{name: stored[name] for name in Names._fields})
+    return Index(**{name: stored[name] for name in Index._fields})

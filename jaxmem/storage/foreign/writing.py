@@ -11,14 +11,14 @@ from jaxmem.storage.foreign.arrays import Checked
 from jaxmem.storage.foreign.numbers import blocks_of
 from jaxmem.storage.schema import DIVERGED, MISSING
 from jaxmem.storage.store import TrialStore, create_store
-from jaxmem.storage.workdir import Names, write_names
+from jaxmem.storage.workdir import Index, write_index
 
 
 def write_checked(folder: Path, name: str, checked: Checked) -> TrialStore:
     """Fill a new folder; raises InputError where the disk does not take it."""
     config = _config(name, checked)
     write_config(folder, config)
-    write_names(folder, _names(checked))
+    write_index(folder, _index(checked))
     store = create_store(folder, config, len(checked.masks))
     for block in blocks_of("writing", len(checked.masks)):
         rows = block.start + np.flatnonzero(checked.status[block] != MISSING)
@@ -51,12 +51,17 @@ def _config(name: str, checked: Checked) -> RunConfig:
     )
 
 
-def _names(checked: Checked) -> Names:
-    return Names(
+def _index(checked: Checked) -> Index:
+    train, test = (
+        np.arange(len(x)).astype(str) for x in (checked.tr_labels, checked.tt_labels)
+    )
+    return Index(
         checked.tr_labels,
         checked.tt_labels,
-        np.array([f"train-{i}" for i in range(checked.tr_labels.size)]),
-        np.array([f"test-{i}" for i in range(checked.tt_labels.size)]),
+        np.strings.add("train-", train),
+        np.strings.add("test-", test),
+        train,
+        test,
         checked.class_names,
     )
 

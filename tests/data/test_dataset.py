@@ -6,7 +6,7 @@ import pytest
 import scipy.sparse
 
 from jaxmem import InputError
-from jaxmem.data import class_gaps, content_ids, make_dataset
+from jaxmem.data import class_gaps, content_ids, count_duplicates, make_dataset
 
 rng = np.random.default_rng(1)
 X, Y = rng.integers(0, 256, (20, 5, 5, 3), np.uint8), np.arange(20) % 4
@@ -68,100 +68,6 @@ def test_neither_names_nor_recipes_are_in_the_fingerprint():
     assert (data.class_names, data.recipes) == ((), None)
     named = make(class_names=["a", "b", "c", "d"])._replace(recipes="mnist")
     assert named.fingerprint == data.fingerprint
-
-
-def test_ids_follow_the_content_not_the_row():
-    ids = content_ids(X)
-    order = np.random.default_rng(0).permutation(20)
-    np.testing.assert_array_equal(content_ids(X[order]), ids[order])
-    assert np.unique(ids).size == 20 and ids.dtype == "U16"
-    changed = X.copy()
-    changed[3, 0, 0, 0] ^= 1
-    assert np.nonzero(content_ids(changed) != ids)[0].tolist() == [3]
-
-
-def test_ids_stay_what_they_were():
-    images = np.arange(24, dtype=np.uint8).reshape(2, 2, 2, 3)
-    assert content_ids(images).tolist() == ["3071ac54b4a84fb3", "9b1d2b3bbb3f4071"]
-    assert content_ids(np.float32(images / 8)).tolist() == [
-        "eb8a50170462ce40",
-        "630bd3b6694a5b50",
-    ]
-
-
-FLOATS = (X / 8).astype(np.float32)  # exact in float16
-WIDE = X.astype(np.int64) - 7
-SAME_IDS = {
-    "wider": (X, X.astype(np.int64)),
-    "another byte order": (X, X.astype(">u2")),
-    "Fortran order": (X, np.asfortranarray(X)),
-    "a view": (X, X.repeat(2, axis=2)[:, :, ::2]),
-    "grey with and without a channel": (X[..., 0], X[..., :1]),
-    "a row with and without height": (X[:, 0, :, 0], X[:, :1, :, :1]),
-    "bool": (X > 99, (X > 99).astype(np.uint8)),
-    "beyond a byte": (WIDE, WIDE.astype(">i4")),
-    "beyond a byte, narrower": (WIDE, WIDE.astype(np.int16)),
-    "float16": (FLOATS, FLOATS.astype(np.float16)),
-    "float64": (FLOATS, FLOATS.astype(">f8")),
-    "float64 between two float32": (np.float32(X / 255), X / 255),
-    "minus zero": (FLOATS * 0, FLOATS * -0.0),
-    "a list": (X, X.tolist()),
-}
-
-
-@pytest.mark.parametrize("case", SAME_IDS)
-def test_same_content_same_id(case):
-    one, other = SAME_IDS[case]
-    np.testing.assert_array_equal(content_ids(one), content_ids(other))
-
-
-def test_other_content_other_id():
-    others = [X, WIDE, FLOATS, X.astype(np.float32), X.reshape(20, 75), X[:, :, ::-1]]
-    ids = np.concatenate([content_ids(images) for images in others])
-    assert np.unique(ids).size == ids.size
-
-
-LABELS = {
-    "numbers": ([0, 2, 1, 0], [1], [0, 2, 1, 0], [1], ()),
-    "a column of floats": (np.array([[0.0], [2], [1], [0]]), [1], [0, 2, 1, 0], [1], ()),
-    "uint64": (np.array([0, 2, 1, 0], np.uint64), [1], [0, 2, 1, 0], [1], ()),
-    "bool": ([False, True, True, False], [True], [0, 1, 1, 0], [1], ()),
-    "only in test": ([0, 2, 2, 0], [1], [0, 2, 2, 0], [1], ()),
-    "names": (
-        np.array(["dog", "cat", "dog", "bee"]),
-        ["ant"],
-        [3, 2, 3, 1],
-        [0],
-        ("ant", "bee", "cat", "dog"),
-    ),
-    "bytes beside str": (
-        np.array(["é".encode(), b"b", b"b", b"b"]),
-        np.array(["b"], object),
-        [1, 0, 0, 0],
-        [0],
-        ("b", "é"),
-    ),
-    "numerals": (["10", "9", "9", "-1"], ["9"], [2, 1, 1, 0], [1], ("-1", "9", "10")),
-    "numerals without gaps": (["1", "0", "1", "0"], ["0"], [1, 0, 1, 0], [0], ()),
-}
-
-
-@pytest.mark.parametrize("case", LABELS)
-def test_labels(case):
-    y_train, y_test, train, test, names = LABELS[case]
-    data = make(X[:4], y_train, X_TEST[:1], y_test)
-    assert data.train.labels.tolist() == train and data.test.labels.tolist() == test
-    assert {split.labels.dtype for split in data[1:3]} == {np.dtype(np.int32)}
-    assert data.class_names == names
-    assert data.num_classes == max(train + test) + 1
-
-
-def test_classes_may_be_empty_where_they_are_stated():
-    assert make(num_classes=np.int64(9)).num_classes == 9
-    named = make(class_names=np.array(["a", "b", "c", "d", "e"]))
-    assert (named.num_classes, named.class_names) == (5, ("a", "b", "c", "d", "e"))
-    own_order = make(X[:2], ["b", "a"], X_TEST[:1], ["b"], class_names=["b", "z", "a"])
-    assert own_order.train.labels.tolist() == [0, 2] and own_order.num_classes == 3
 
 
 ONE_HOT = np.eye(4)[Y]
@@ -266,44 +172,6 @@ def test_refused_with_the_way_out(case):
         make(**{key: value, **({"y_test": value[:6]} if case == "1 … K" else {})})
 
 
-NAMES_TRAIN, NAMES_TEST = np.array(list("abcd"))[Y], np.array(list("abcd"))[Y_TEST]
-BAD_CLASSES = {
-    "too few": ({"num_classes": 3}, "y_train has label 3, but there are 3 classes, 0 … 2"),
-    "one": ({"num_classes": 1}, "num_classes is 1; give a whole number, at least 2"),
-    "fraction": ({"num_classes": 4.5}, "num_classes is 4.5; give a whole number"),
-    "disagree": (
-        {"num_classes": 5, "class_names": list("abcd")},
-        "num_classes is 5, but there are 4 class names; they must agree",
-    ),
-    "too few names": ({"class_names": ["a", "b"]}, "label 3, but there are 2 classes"),
-    "twice": ({"class_names": list("abca")}, "class_names has 'a' twice"),
-    "no list": ({"class_names": "abcd"}, "class_names must be a list of text"),
-    "numbers": ({"class_names": [0, 1, 2, 3]}, "class_names must be a list of text"),
-    "a name too few": (
-        {"class_names": list("abc"), "y_train": NAMES_TRAIN, "y_test": NAMES_TEST},
-        "y_train has label 'd', which class_names lacks; add it",
-    ),
-    "one name": (
-        {"y_train": ["a"] * 20, "y_test": NAMES_TEST},
-        "y_train has only one class, a: nothing to tell apart",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", BAD_CLASSES)
-def test_classes_that_do_not_fit(case):
-    more, message = BAD_CLASSES[case]
-    with pytest.raises(InputError, match=message):
-        make(**more)
-
-
-def test_ids_of_what_is_no_dataset():
-    with pytest.raises(InputError, match=r"images has shape \(20,\)"):
-        content_ids(np.ones(20))
-    with pytest.raises(InputError, match="images has dtype complex128"):
-        content_ids(X * 1j)
-
-
 def test_classes_with_examples_in_one_split_only():
     assert class_gaps(make()) == []
     both = make(y_train=np.arange(20) % 8, y_test=[0, 1, 2, 3, 4, 9], num_classes=12)
@@ -319,3 +187,11 @@ def test_classes_with_examples_in_one_split_only():
     ]
     many = make(y_train=np.arange(20), y_test=[0] * 6)
     assert class_gaps(many)[0].startswith("classes 1, 2, 3, 4, 5, … have no test examples")
+
+
+def test_duplicates_are_counted():
+    x_train, x_test = X.copy(), X_TEST.copy()
+    x_train[[4, 9]] = x_train[2]  # two more of row 2
+    x_test[[0, 5]] = x_train[7]
+    data = make(x_train, x_test=x_test)
+    assert count_duplicates(data.train.ids, data.test.ids) == (2, 2)
