@@ -59,21 +59,35 @@ WIDTH_OF_VMAP = 4
 @contextlib.contextmanager
 def lax_layers():
     """Every layer traced inside uses `lax.conv_general_dilated` and `lax.reduce_window`."""
-    ours, our_pool = convolution.conv, layers._max_pool
+    our_pool = layers._max_pool
 
     def pool(g, x):
         sides = ((0, 0), *g.padding, (0, 0))
         windows = (1, *g.window, 1), (1, *g.strides, 1)
         return lax.reduce_window(x, -jnp.inf, lax.max, *windows, sides)
 
+    def conv(images, kernel, strides, padding):
+        dimensions = convolution.DIMENSIONS
+        return lax.conv_general_dilated(
+            images, kernel, strides, padding, dimension_numbers=dimensions
+        )
+
     layers._max_pool = pool
-    convolution.conv = lambda images, kernel, strides, padding: lax.conv_general_dilated(
-        images, kernel, strides, padding, dimension_numbers=convolution.DIMENSIONS
-    )
+    try:
+        with convolution_by(conv):
+            yield
+    finally:
+        layers._max_pool = our_pool
+
+
+@contextlib.contextmanager
+def convolution_by(conv):
+    """Every convolution traced inside is this function's."""
+    ours, convolution.conv = convolution.conv, conv
     try:
         yield
     finally:
-        convolution.conv, layers._max_pool = ours, our_pool
+        convolution.conv = ours
 
 
 def make(name: str, data: Dataset, batch: int, steps: int, precision: str = "float32"):
@@ -88,9 +102,8 @@ def make(name: str, data: Dataset, batch: int, steps: int, precision: str = "flo
     data = data._replace(train=split, test=test)
     recipe = Recipe(epochs=1, batch_size=batch, precision=precision, standardize=False)
     spec = Spec(data.num_classes, (), jnp.dtype(precision))
-    job = make_job(
-        make_model(name, spec), recipe, "packed", SubsetRule(rows + batch, rows), 10
-    )
+    subsets, model = SubsetRule(rows + batch, rows), make_model(name, spec)
+    job = make_job(model, recipe, "packed", subsets, data.num_classes)
     return make_ensemble(job, data, root_key(0))
 
 
@@ -184,13 +197,12 @@ def flop_per_example(ensemble) -> int:
         products.append(math.prod(out.shape[1:3]) * math.prod(kernel.shape))
         return out
 
-    convolution.conv = record
+    model = ensemble.job.learner.model
     image = ensemble.data.train_images[:1] / 255.0
-    params, state = ensemble.job.learner.model.init(jax.random.key(0), image[0])
-    products.clear()
-    ensemble.job.learner.model.apply(params, state, image, None)
-    convolution.conv = ours
-    head = params["Head_0"]["Dense_0"]["kernel"].size
+    params, state = model.init(jax.random.key(0), image[0])
+    with convolution_by(record):
+        model.apply(params, state, image, None)
+    (head,) = (a.size for a in jax.tree.leaves(params) if a.ndim == 2)  # the only dense one
     return 2 * (3 * (sum(products) + head) - products[0])
 
 

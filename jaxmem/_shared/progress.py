@@ -17,6 +17,10 @@ class _Lines(plain):
 
     _instances: ClassVar = WeakSet()  # not among the bars that `say` clears and draws again
 
+    def set_postfix_str(self, s="", refresh=True):
+        """What follows the counts, in the next line."""
+        super().set_postfix_str(s, refresh=False)
+
     def display(self, msg=None, pos=None):
         """What tqdm calls whenever the bar should change."""
         if msg is None:  # "" would clear the bar

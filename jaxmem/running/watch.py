@@ -42,7 +42,7 @@ class Watch:
             self._look(done, rate)
         accuracy = np.mean(self._accuracies)
         speed = f"{3600 * rate:,.0f} models/h"
-        bar.set_postfix_str(f"{speed}, test {accuracy:.2%}{self._outlook}", refresh=False)
+        bar.set_postfix_str(f"{speed}, test {accuracy:.2%}{self._outlook}")
         return False
 
     def _look(self, done: int, rate: float) -> None:

@@ -34,6 +34,8 @@ class Learner(NamedTuple):
 
 
 class TrainState(NamedTuple):
+    """ONE model in training."""
+
     params: PyTree
     model_state: PyTree
     opt_state: PyTree

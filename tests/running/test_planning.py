@@ -1,4 +1,5 @@
 import jax
+import numpy as np
 import pytest
 
 from jaxmem.models import Spec, make_model
@@ -57,6 +58,11 @@ def test_given_width_is_taken(ensemble):
     assert (plan.devices, plan.width) == (4, 2) and plan.rounds > 1
 
 
-def test_real_timing_returns_seconds_of_a_model(ensemble):
-    width, seconds = planning._fastest(ensemble, planning._probe_job(ensemble.job))
-    assert width in (1, 4, 16, 64, 256, 1024) and 0 < seconds < 1
+def test_a_width_is_timed_by_the_clock(monkeypatch, ensemble):
+    """Each look at the clock is 0.06 s later: a training takes that long, four models."""
+    now = iter(np.arange(1000) * 0.06)
+    monkeypatch.setattr(planning.time, "perf_counter", lambda: next(now))
+    monkeypatch.setattr(planning, "PROBE_SECONDS", 0.1)  # two trainings
+    plan = planning.make_plan(ensemble, width=1)
+    # 0.06 / 4 seconds a model, and 4 of the 4 epochs are the probe.
+    assert plan == Plan(4, 1, round(planning.BLOCK_SECONDS / 0.06))

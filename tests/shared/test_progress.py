@@ -11,7 +11,7 @@ def test_lines_now_and_then(capsys, monkeypatch):
     with progress("training", 8, "trials", done=2) as bar:
         for _ in range(6):
             time.sleep(0.03)
-            bar.set_postfix_str("test 98%", refresh=False)
+            bar.set_postfix_str("test 98%")
             bar.update()
             say("something else")
     err = capsys.readouterr().err

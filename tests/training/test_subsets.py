@@ -2,10 +2,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from jaxmem import InputError
-from jaxmem.training.keys import Purpose, root_key, trial_key
-from jaxmem.training.subsets import draw_balanced, draw_subset, inclusion_mask, subset_size
+from jaxmem.training.keys import Purpose, purpose_key, root_key, trial_key
+from jaxmem.training.subsets import (
+    SubsetRule,
+    draw_balanced,
+    draw_subset,
+    inclusion_mask,
+    subset_size,
+)
 
 
 def test_subset_is_exactly_m_distinct_examples():
@@ -87,3 +95,50 @@ def test_balanced_subsets_pair_examples_at_random():
     spread = np.sqrt(expected * (1 - expected) / trials)
     assert np.abs(together - expected).max() < 4.5 * spread
     assert abs(together.std() / spread - 1) < 0.25
+
+
+def naive_passes(root, passes, n, piece):
+    """The walk of balanced sampling, pass after pass, with lists."""
+    walk, before = [], []
+    for number in range(passes):
+        key = jax.random.fold_in(purpose_key(root, Purpose.BALANCED_SUBSET), number)
+        order = jax.random.permutation(key, n).tolist()
+        left, next_left = number * n % piece, (number + 1) * n % piece
+        taken = set(before[n - left :]) if left else set()
+        begin = piece - left if left else 0
+        repeated = [place for place in range(begin) if order[place] in taken]
+        free = [k for k in range(begin, n - next_left) if order[k] not in taken]
+        shuffled = list(order)
+        for a, b in zip(repeated, free, strict=False):
+            order[a], order[b] = order[b], order[a]
+        walk, before = walk + order, shuffled
+    return walk
+
+
+@given(st.integers(2, 40).flatmap(lambda n: st.tuples(st.just(n), st.integers(1, n - 1))))
+@settings(deadline=None, derandomize=True, max_examples=15)
+def test_balanced_subsets_are_the_pieces_of_the_walk(sizes):
+    n, m = sizes
+    piece, root = min(m, n - m), root_key(7)
+    walk = naive_passes(root, 5, n, piece)
+    for trial in range(4 * n // piece):
+        pieces = set(walk[trial * piece : (trial + 1) * piece])
+        assert len(pieces) == piece
+        expected = pieces if piece == m else set(range(n)) - pieces
+        assert np.asarray(draw_balanced(root, np.int32(trial), n, m)).tolist() == sorted(expected)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 10**6), st.integers(2, 40))
+@settings(deadline=None, derandomize=True, max_examples=25)
+def test_rules_draw_what_their_masks_say(seed, trial, n):
+    rules = [
+        SubsetRule(n, max(1, n // 2)),
+        SubsetRule(n, max(1, n // 2), "balanced"),
+        SubsetRule(n, max(1, n // 2), "bernoulli", 0.5),
+    ]
+    for rule in rules:
+        subset, mask = rule.draw(root_key(seed), np.int32(trial))
+        index = np.asarray(subset.index)[: int(subset.count)]
+        assert np.unique(index).size == index.size
+        np.testing.assert_array_equal(np.flatnonzero(mask), np.sort(index))
+        assert n - int(subset.count) <= rule.most_excluded or rule.sampling == "bernoulli"
