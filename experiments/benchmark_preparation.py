@@ -99,6 +99,7 @@ def main(argv: list[str] | None) -> None:
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--folder", help="where images and cache go (default: temporary)")
     args = parser.parse_args(argv)
+    load_before = os.getloadavg()[0]
     folder = Path(tempfile.mkdtemp(dir=args.folder))
     os.environ["JAXMEM_CACHE"] = str(folder / "cache")
     try:
@@ -120,6 +121,7 @@ def main(argv: list[str] | None) -> None:
         "encoded_bytes": encoded,
         "decoded_bytes": args.rows * images[0].nbytes,
         "cores": cores(),
+        "load_average_before": load_before,  # above 0.5: others slowed the clock's figures
         "seconds": seconds,
         "rows_per_second": args.rows / seconds,
         "rows_per_second_and_core": args.rows / seconds / cores(),

@@ -6,7 +6,7 @@ import hashlib
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ from jaxmem.data.decoding import Coloured, Unreadable, size_of
 from jaxmem.data.labels import Labels, read_labels
 from jaxmem.data.options import Options
 from jaxmem.data.prepared import FORMAT, Prepared, finish, open_prepared, writing_rows
-from jaxmem.data.rows import Rows, Source
+from jaxmem.data.rows import Row, Rows, Source
 from jaxmem.data.threads import decode_row, decode_rows, unreadable
 from jaxmem.errors import InputError
 
@@ -147,70 +147,74 @@ def _check_room(cache: Path, source: Source, first: np.ndarray) -> None:
 
 
 class _Split(NamedTuple):
-    """What is kept of a split beside its images."""
+    """What is kept of a split beside its images, and what was left out."""
 
     labels: list[int | str]
     ids: list[str]
     names: list[str]
+    skipped: list[str]
 
 
 def _write(
     partial: Path, source: Source, options: Options, first: np.ndarray, channels: int
 ) -> None:
+    """Decode both splits into a new folder, to the disk."""
     partial.mkdir()
-    splits, skipped = {}, []
+    splits = {}
     for split in ("train", "test"):
         path = partial / f"{split}_images.npy"
         if split == "test" and source.test is source.train:
             shutil.copyfile(partial / "train_images.npy", path)
-            splits["test"] = splits["train"]
+            sync(path)
+            splits["test"] = splits["train"]._replace(skipped=[])
             continue
-        rows = getattr(source, split)
-        what = f"decoding {source.name} {split}"
-        with writing_rows(path, first.shape, first.dtype) as append:
-            splits[split] = _write_split(
-                append, rows, what, options, first, channels, skipped
-            )
-    labels = _number(source, splits["train"].labels, splits["test"].labels)
+        what, rows = f"decoding {source.name} {split}", getattr(source, split)
+        splits[split] = _write_split(path, rows, what, options, first, channels)
+    train, test = splits["train"], splits["test"]
+    labels = _number(source, train.labels, test.labels)
     parts = {
-        split: (numbers, np.array(splits[split].ids, "U16"), np.array(splits[split].names))
-        for split, numbers in (("train", labels.train), ("test", labels.test))
+        split: (numbers, np.array(kept.ids, "U16"), np.array(kept.names))
+        for split, kept, numbers in (
+            ("train", train, labels.train),
+            ("test", test, labels.test),
+        )
     }
+    skipped = train.skipped + test.skipped
     left_out = len(skipped), skipped[0] if skipped else ""
     finish(partial, parts, labels.num_classes, labels.class_names, left_out)
+    sync(partial)
 
 
 def _write_split(
-    append: Callable,
-    rows: Rows,
-    what: str,
-    options: Options,
-    first: np.ndarray,
-    channels: int,
-    skipped: list[str],
+    path: Path, rows: Rows, what: str, options: Options, first: np.ndarray, channels: int
 ) -> _Split:
-    kept, start, done = _Split([], [], []), time.perf_counter(), 0
-    with progress(what, rows.count, "rows") as bar:
+    """Decode a split into an .npy file of images like the first."""
+    kept, start, done = _Split([], [], [], []), time.perf_counter(), 0
+    with (
+        writing_rows(path, first.shape, first.dtype) as append,
+        progress(what, rows.count, "rows") as bar,
+    ):
         for chunk in decode_rows(rows, options.image_size, channels):
-            good = []
             for row, result in chunk:
                 if isinstance(result, Unreadable):
-                    if not options.skip_unreadable:
-                        raise unreadable(row, result)
-                    skipped.append(f"{row.name}: {result}")
+                    _skip(row, result, kept, options)
                     continue
                 pixels, id_ = result
                 if pixels.shape != first.shape or pixels.dtype != first.dtype:
                     raise InputError(_sizes(rows))
-                good.append(pixels)
-                for values, value in zip(kept, (row.label, id_, row.name), strict=True):
+                append(pixels)
+                for values, value in zip(kept, (row.label, id_, row.name), strict=False):
                     values.append(value)
-            if good:
-                append(np.stack(good))
             done += len(chunk)
             bar.update(len(chunk))
             bar.set_postfix_str(f"{done / (time.perf_counter() - start):,.0f} rows/s")
     return kept
+
+
+def _skip(row: Row, error: Unreadable, kept: _Split, options: Options) -> None:
+    if not options.skip_unreadable:
+        raise unreadable(row, error)
+    kept.skipped.append(f"{row.name}: {error}")
 
 
 def _sizes(rows: Rows, look: int = 1000, most: int = 5) -> str:

@@ -36,7 +36,7 @@ class Prepared(NamedTuple):
 
 @contextlib.contextmanager
 def writing_rows(path: Path, shape: tuple[int, ...], dtype) -> Iterator[Callable]:
-    """A function that appends rows [r, *shape] to an .npy file, on disk when this ends.
+    """A function that appends a row [*shape] to an .npy file, on disk when this ends.
 
     The header, whose number of rows is only known then, keeps its length.
     """
@@ -47,10 +47,10 @@ def writing_rows(path: Path, shape: tuple[int, ...], dtype) -> Iterator[Callable
         fields |= {"fortran_order": False, "shape": (count, *shape)}
         np.lib.format.write_array_header_1_0(file, fields)
 
-    def append(rows: np.ndarray) -> None:
+    def append(row: np.ndarray) -> None:
         nonlocal count
-        file.write(np.ascontiguousarray(rows, dtype).data)
-        count += len(rows)
+        file.write(np.ascontiguousarray(row, dtype).data)
+        count += 1
 
     with open(path, "wb") as file:
         header()

@@ -70,7 +70,7 @@ def _data_dir(given: str | Path | None) -> str | None:
         import tensorflow_datasets as tfds
 
         if tfds.core.constants.DATA_DIR.startswith("~"):
-            raise InputError("you have no home folder with TFDS datasets; give --data-dir")
+            raise InputError("you have no home folder with TFDS datasets; give data_dir=…")
         return None
     return str(given) if "://" in str(given) else str(local_path(given))
 
@@ -107,7 +107,7 @@ def _has_tensorflow() -> bool:
 def _prepare(builder) -> None:
     where = f"dataset {builder.name!r} is not prepared in {builder.data_path.parent}"
     if not _has_tensorflow():
-        raise InputError(f"{where}; give the right --data-dir, or {INSTALL_HINT}")
+        raise InputError(f"{where}; give the right data_dir=…, or {INSTALL_HINT}")
     try:
         builder.download_and_prepare()
     except Exception as error:  # whatever a download can end in

@@ -212,5 +212,5 @@ def test_data_dir(tmp_path, monkeypatch):
     assert tfds._data_dir("gs://bucket/data") == "gs://bucket/data"
     assert tfds._data_dir(None) is None
     monkeypatch.setattr("tensorflow_datasets.core.constants.DATA_DIR", "~/tensorflow")
-    with pytest.raises(InputError, match=r"no home folder .* give --data-dir"):
+    with pytest.raises(InputError, match=r"no home folder .* give data_dir="):
         jaxmem.load_dataset("mnist")

@@ -57,7 +57,7 @@ def prepare(rows, name, batching):
     )
     job = make_job(make_model(name, SPEC), recipe, batching, SubsetRule(286, SUBSET), 5)
     # Epochs of one step, of a schedule of `steps`: longer ones would blow rounding up.
-    job = job._replace(steps=4, first_steps=1)
+    job = job._replace(learner=job.learner._replace(steps=4), first_steps=1)
     ensemble = make_ensemble(job, rows, ROOT)
     data = jax.tree.map(np.asarray, ensemble.data)
     start = jax.jit(lambda data: init_trial(job, data, ROOT, TRIAL))

@@ -125,7 +125,9 @@ def test_balanced_subsets_are_the_pieces_of_the_walk(sizes):
         pieces = set(walk[trial * piece : (trial + 1) * piece])
         assert len(pieces) == piece
         expected = pieces if piece == m else set(range(n)) - pieces
-        assert np.asarray(draw_balanced(root, np.int32(trial), n, m)).tolist() == sorted(expected)
+        assert np.asarray(draw_balanced(root, np.int32(trial), n, m)).tolist() == sorted(
+            expected
+        )
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 10**6), st.integers(2, 40))
