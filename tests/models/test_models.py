@@ -17,6 +17,7 @@ from jaxmem.training.trial import advance_trial, evaluate_trial, init_trial, mak
 SUBSET = 200
 ROOT, TRIAL = root_key(0), np.int32(3)
 SPEC = Spec(10, hidden=(64,))
+FITTED = "final_loss", "train_accuracy"
 # (peak learning rate, steps) that fit 200 rows; the linear model never does.
 FIT = {
     "linear": (0.3, 300),
@@ -55,7 +56,8 @@ def prepare(rows, name, batching):
         schedule="linear",
         standardize=False,
     )
-    job = make_job(make_model(name, SPEC), recipe, batching, SubsetRule(286, SUBSET), 5)
+    model = make_model(name, SPEC)
+    job = make_job(model, recipe, batching, SubsetRule(286, SUBSET), 10, FITTED)
     # Epochs of one step, of a schedule of `steps`: longer ones would blow rounding up.
     job = job._replace(learner=job.learner._replace(steps=4), first_steps=1)
     ensemble = make_ensemble(job, rows, ROOT)
