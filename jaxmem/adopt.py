@@ -27,7 +27,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = commands.make_parser("adopt", __doc__)
     add = parser.add_argument
     add("workdir", help="a new folder")
-    add("--aux-arrays", help="a folder with a run's aux_arrays.npz in each below")
+    add("--aux-arrays", help="a folder that is searched for aux_arrays.npz, one a trial")
     for name, what in (
         ("masks", "who saw what"),
         ("train", "outcomes"),

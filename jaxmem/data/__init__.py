@@ -61,11 +61,12 @@ def load_dataset(
         not all need have examples.
       image_size: images are scaled so that their shorter side is this, and the centre
         square of them is taken. Needed where sizes differ.
-      train_split, test_split: splits; of TFDS and hf: also slices, "train[:80%]". Default:
-        train, and the first of test and validation whose labels are known.
+      train_split: of TFDS and hf: also a slice, "train[:80%]". Default: train.
+      test_split: likewise. Default: the first of test and validation whose labels are
+        known.
       test_fraction: share of the training split to test on instead, of each class alike.
-      input_key, target_key: the field or column of the image, or features, and of the
-        label, where it is not clear.
+      input_key: the field or column of the image, or features, where it is not clear.
+      target_key: likewise, of the label.
       labels: a CSV file of a folder of images: file names in input_key, classes in
         target_key.
       skip_unreadable: leave out images that cannot be read, and count them.
@@ -76,7 +77,7 @@ def load_dataset(
       mapped: they take no memory of their own.
 
     Raises:
-      InputError where that cannot be done, saying why; then nothing is left behind.
+      InputError: where that cannot be done, saying why; then nothing is left behind.
     """
     options = checked(
         Options(

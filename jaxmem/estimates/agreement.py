@@ -47,7 +47,7 @@ def influence_agreement(
     memorized = [known & (run.memorization >= mem) for run in (first, second)]
     for label in np.unique(first.tr_labels):
         either = (memorized[0] | memorized[1]) & (first.tr_labels == label)
-        rows, columns = np.nonzero(either)[0], np.nonzero(first.tt_labels == label)[0]
+        rows, columns = np.flatnonzero(either), np.flatnonzero(first.tt_labels == label)
         if not (rows.size and columns.size):
             continue
         a, b = (run.influence_with_se(rows, columns)[0] for run in (first, second))

@@ -47,32 +47,60 @@ def fit_datamodels(run: Run, test_rows, strengths: int = 30) -> Datamodels:
         raise InputError(
             f"{trials} trials are too few for datamodels: {LEAST_TRIALS} at least"
         )
-    fit, choose, score = np.split(np.arange(trials), [7 * trials // 10, 85 * trials // 100])
-    masks = run.included.astype(np.float64)
-    mean = masks[fit].mean(axis=0)
-    centred = masks[fit] - mean
-    gram = centred.T @ centred
-    found = []
+    margins = run.test_margin[:, rows].astype(np.float64)
+    masks = _Masks.of(run.included.astype(np.float64))
     with progress("fitting datamodels", rows.size, "test examples") as bar:
-        for row in rows:
-            margin = run.test_margin[:, row].astype(np.float64)
-            level = margin[fit].mean()
-            target = margin[fit] - level
-            _, paths, _ = lasso_path(
-                centred,
-                target,
-                eps=1e-3,
-                alphas=strengths,
-                precompute=gram,
-                Xy=centred.T @ target,
-            )
-            intercepts = level - mean @ paths
-            errors = masks[choose] @ paths + intercepts - margin[choose, None]
-            best = np.square(errors).mean(axis=0).argmin()
-            weights, intercept = paths[:, best], intercepts[best]
-            predicted = masks[score] @ weights + intercept
-            constant = np.ptp(predicted) == 0 or np.ptp(margin[score]) == 0
-            lds = np.nan if constant else spearmanr(predicted, margin[score]).statistic
-            found.append((weights, intercept, lds))
+        fitted = []
+        for margin in margins.T:
+            fitted.append(_fit_one(masks, margin, strengths))
             bar.update()
-    return Datamodels(*(np.array(part) for part in zip(*found, strict=True)))
+    return Datamodels(*(np.array(part) for part in zip(*fitted, strict=True)))
+
+
+class _Masks(NamedTuple):
+    """Inclusion masks, float64 [., N], and what all fits share."""
+
+    fit: np.ndarray  # centred
+    choose: np.ndarray
+    score: np.ndarray
+    mean: np.ndarray  # float64 [N], of those to fit
+    gram: np.ndarray  # float64 [N, N]
+
+    @classmethod
+    def of(cls, masks: np.ndarray) -> "_Masks":
+        fit, choose, score = _split(masks)
+        mean = fit.mean(axis=0)
+        return cls(fit - mean, choose, score, mean, (fit - mean).T @ (fit - mean))
+
+
+def _split(values: np.ndarray) -> list[np.ndarray]:
+    """The rows to fit, to choose a penalty by, and to score on."""
+    trials = len(values)
+    return np.split(values, [7 * trials // 10, 85 * trials // 100])
+
+
+def _fit_one(
+    masks: _Masks, margin: np.ndarray, strengths: int
+) -> tuple[np.ndarray, float, float]:
+    """(weights [N], intercept, LDS) of one test example, of its margins [T]."""
+    fit, choose, score = _split(margin)
+    level = fit.mean()
+    _, paths, _ = lasso_path(
+        masks.fit,
+        fit - level,
+        eps=1e-3,
+        alphas=strengths,
+        precompute=masks.gram,
+        Xy=masks.fit.T @ (fit - level),
+    )
+    intercepts = level - masks.mean @ paths
+    errors = masks.choose @ paths + intercepts - choose[:, None]
+    best = np.square(errors).mean(axis=0).argmin()
+    weights, intercept = paths[:, best], intercepts[best]
+    return weights, intercept, _lds(masks.score @ weights + intercept, score)
+
+
+def _lds(predicted: np.ndarray, margin: np.ndarray) -> float:
+    """Rank correlation of predicted and true margins; NaN where one is constant."""
+    constant = np.ptp(predicted) == 0 or np.ptp(margin) == 0
+    return np.nan if constant else spearmanr(predicted, margin).statistic

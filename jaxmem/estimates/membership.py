@@ -33,10 +33,10 @@ def lira_scores(run: Run, target: int) -> np.ndarray:
     others = np.arange(run.trials.size) != target
     scores = []
     for start in range(0, run.tr_labels.size, ROWS):
-        some = slice(start, start + ROWS)
-        margin = run.train_margin[:, some].astype(np.float64)
+        part = slice(start, start + ROWS)
+        margin = run.train_margin[:, part].astype(np.float64)
         score = 0.0
-        for side, sign in ((run.included[:, some], 1), (~run.included[:, some], -1)):
+        for side, sign in ((run.included[:, part], 1), (~run.included[:, part], -1)):
             side = side & others[:, None]
             n = side.sum(axis=0)
             with np.errstate(divide="ignore", invalid="ignore"):

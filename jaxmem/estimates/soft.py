@@ -36,9 +36,9 @@ def soft_memorization(run: Run) -> Soft:
     """
     parts = []
     for start in range(0, run.tr_labels.size, ROWS):
-        some = slice(start, start + ROWS)
-        chance = expit(run.train_margin[:, some].astype(np.float64))
-        inside = run.included[:, some].astype(np.float64)
+        part = slice(start, start + ROWS)
+        chance = expit(run.train_margin[:, part].astype(np.float64))
+        inside = run.included[:, part].astype(np.float64)
         sums = [(inside * x).sum(axis=0) for x in (chance, chance**2)]
         totals = [x.sum(axis=0) for x in (chance, chance**2)]
         parts.append(_difference(inside.sum(axis=0), len(inside), sums, totals))
@@ -82,9 +82,9 @@ def out_of_sample_probabilities(run: Run) -> np.ndarray:
         )
     sums = np.zeros((run.tr_labels.size, run.config.num_classes))
     for start in range(0, run.trials.size, TRIALS):
-        some = slice(start, start + TRIALS)
-        block = run.reader.read("held_out_probability", run.trials[some])
-        for included, probability in zip(run.included[some], block, strict=True):
+        part = slice(start, start + TRIALS)
+        block = run.reader.read("held_out_probability", run.trials[part])
+        for included, probability in zip(run.included[part], block, strict=True):
             excluded = np.flatnonzero(~included)[: len(probability)]
             sums[excluded] += probability[: excluded.size]
     with np.errstate(invalid="ignore"):

@@ -1,4 +1,4 @@
-"""One architecture a file, all behind `Model(init, apply)`; only this room imports Flax."""
+"""One architecture a file, all behind `Model(init, apply)`; Flax is imported here alone."""
 
 from collections.abc import Callable
 

@@ -115,9 +115,9 @@ def _save_tiles(run: Run, group: Path, rows, columns, bar) -> None:
     ]
     for r in range(0, shape[0], TILE[0]):
         for c in range(0, shape[1], TILE[1]):
-            some, others = rows[r : r + TILE[0]], columns[c : c + TILE[1]]
-            values = run.influence_with_se(some, others)
-            place = slice(r, r + some.size), slice(c, c + others.size)
+            train, test = rows[r : r + TILE[0]], columns[c : c + TILE[1]]
+            values = run.influence_with_se(train, test)
+            place = slice(r, r + train.size), slice(c, c + test.size)
             writes = [
                 array[place].write(value.astype(np.float32))
                 for array, value in zip(arrays, values, strict=True)

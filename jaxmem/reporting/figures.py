@@ -23,12 +23,12 @@ def save_all(run: Run, data: Dataset, pairs: Pairs, mem_threshold: float) -> Non
     same = np.array_equal(run.tr_ids, data.train.ids)
     if not (same and np.array_equal(run.tt_ids, data.test.ids)):
         raise InputError(f"{data.name} are not the data that {run.workdir} was trained on")
-    made = {
+    figures = {
         "memorization_histogram": histogram(run.memorization, mem_threshold),
         "memorization_examples": examples(run.memorization, data),
         "influence_examples": influence(run, data, pairs),
     }
-    for name, figure in made.items():
+    for name, figure in figures.items():
         save(figure, run.workdir / f"{name}.png")
 
 
@@ -121,7 +121,7 @@ def influence(run: Run, data: Dataset, pairs: Pairs) -> Figure:
     figure = Figure(figsize=(1.1 * (INFLUENCED + 1), 1.3 * len(chosen)))
     axes = figure.subplots(len(chosen), INFLUENCED + 1, squeeze=False)
     for line, row in zip(axes, chosen, strict=True):
-        columns = np.nonzero(data.test.labels == data.train.labels[row])[0]
+        columns = np.flatnonzero(data.test.labels == data.train.labels[row])
         infl, _ = run.influence_with_se([row], columns)
         most = np.argsort(-np.nan_to_num(infl[0], nan=-2), kind="stable")[:INFLUENCED]
         _show(line[0], data.train, row, f"mem {mem[row]:.2f}")

@@ -40,10 +40,10 @@ def adopt_trials(
     masks: bool [T, N], which training examples a trial saw. train, test: bool [T, N] and
     [T, E], which examples it gets right, seen or not. Both may be numbers that are all 0 or
     1. Other floating-point outcomes are margins, of both sides, which are stored too, and
-    count as right above 0 (exact for the label's logit minus the highest other; minus their
-    log-sum-exp, an example may be right a little below 0). Labels: whole numbers from 0, or
-    text, [N] and [E], of both or none; without them all examples are of one class, so that
-    pairs are not restricted. Ids are train-0, … and test-0, ….
+    count as correct above 0: exact for the label's logit minus the highest other; minus the
+    log-sum-exp of the others, a correct example can have a slightly negative margin.
+    Labels: whole numbers from 0, or text, [N] and [E], of both or none; without them all
+    examples are of one class, so that pairs are not restricted. Ids are train-0, … and test-0, ….
 
     Trial t is row t. It is left out as never finished where completed (bool [T]) says so,
     its mask is empty, its outcomes are all False or one side's margins all 0.0; and as

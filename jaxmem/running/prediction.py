@@ -72,8 +72,7 @@ def _predict_trials(workdir: str | Path, data: Dataset) -> Run:
         for numbers, block in models.blocks(like):
             place = np.searchsorted(wanted, numbers).clip(max=wanted.size - 1)
             known = wanted[place] == numbers  # not one that diverged
-            right = np.asarray(program(block))
-            correct[place[known]] = right[known]
+            correct[place[known]] = np.asarray(program(block))[known]
             bar.update(len(numbers))
     return run.with_test(wanted, data.test, correct)
 
@@ -81,7 +80,7 @@ def _predict_trials(workdir: str | Path, data: Dataset) -> Run:
 def _predict_models(
     model: Model, mesh: Mesh, images: jax.Array, labels: jax.Array
 ) -> Callable[[PyTree], jax.Array]:
-    """f(kept_part with a leading M) -> bool [M, R], right on images [R, H, W, C].
+    """f(kept_part with a leading M) -> bool [M, R], correct on images [R, H, W, C].
 
     The models are shared out among the mesh's devices.
     """
@@ -187,6 +186,8 @@ def _extract_features(workdir: str | Path, data: Dataset, trial: int) -> Dataset
         of(data.test.images),
         data.test.labels,
         data.num_classes,
+        train_names=data.train.names,
+        test_names=data.test.names,
     )
 
 

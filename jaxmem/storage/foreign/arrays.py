@@ -91,8 +91,8 @@ def _check_completed(completed, trials: int) -> np.ndarray:
 def _check_masks(masks: np.ndarray, done: np.ndarray) -> tuple[np.ndarray, str]:
     """Which trials saw anything, bool [T], and what names these masks."""
     seen, digest = np.zeros(len(masks), bool), hashlib.sha256()
-    for some in blocks_of("checking masks of", len(masks)):
-        rows = np.where(done[some, None], masks[some], False)
+    for block in blocks_of("checking masks of", len(masks)):
+        rows = np.where(done[block, None], masks[block], False)
         strange = rows[is_strange(rows)]
         if strange.size:
             hint = OF_INDICES if masks.dtype.kind in "iu" else ""
@@ -100,18 +100,18 @@ def _check_masks(masks: np.ndarray, done: np.ndarray) -> tuple[np.ndarray, str]:
                 f"masks hold {strange[0]}; expected True (or 1) where a trial was trained "
                 f"on an example, False (or 0) elsewhere{hint}"
             )
-        seen[some] = rows.any(axis=1)
+        seen[block] = rows.any(axis=1)
         digest.update(np.packbits(rows != 0, axis=1))
     return seen, digest.hexdigest()[:16]
 
 
 def _check_outcomes(what: str, outcomes: np.ndarray, done: np.ndarray) -> _Side:
     side = _Side(np.ones(len(done), bool), np.zeros(len(done), bool))
-    for some in blocks_of(f"checking {what} outcomes of", len(done)):
-        rows = np.where(done[some, None], outcomes[some], False)
-        side.blank[some] = ~rows.any(axis=1)
+    for block in blocks_of(f"checking {what} outcomes of", len(done)):
+        rows = np.where(done[block, None], outcomes[block], False)
+        side.blank[block] = ~rows.any(axis=1)
         if rows.dtype.kind == "f":
-            side = _check_floats(side, some, rows)
+            side = _check_floats(side, block, rows)
             continue
         strange = rows[is_strange(rows)]
         if strange.size:
@@ -122,10 +122,10 @@ def _check_outcomes(what: str, outcomes: np.ndarray, done: np.ndarray) -> _Side:
     return side
 
 
-def _check_floats(side: _Side, some: slice, rows: np.ndarray) -> _Side:
+def _check_floats(side: _Side, block: slice, rows: np.ndarray) -> _Side:
     """What a side holds, with some more rows [M, E] of floating point."""
     unknown = np.isnan(rows)
-    side.nan[some] = unknown.any(axis=1)
+    side.nan[block] = unknown.any(axis=1)
     margins = rows[is_strange(rows) & ~unknown]
     if not margins.size:
         return side

@@ -39,8 +39,8 @@ def order_warning(store: TrialStore, n: int) -> str | None:
     blocks = [finished[part] for part in blocks_of("comparing", finished.size)]
     sees, hits = 0, 0
     for trials in blocks:
-        included, right = _bits_of(store, n, trials)
-        sees, hits = sees + included.sum(axis=0), hits + right.sum(axis=0)
+        included, correct = _bits_of(store, n, trials)
+        sees, hits = sees + included.sum(axis=0), hits + correct.sum(axis=0)
     if not ((sees > 0) & (sees < finished.size)).any():
         return "no example was seen by some trials and not by others: none has an estimate"
     if finished.size < ENOUGH_TRIALS:
@@ -61,17 +61,19 @@ def _bits_of(
     )
 
 
-def _differences(included: np.ndarray, right: np.ndarray, rates: np.ndarray) -> np.ndarray:
+def _differences(
+    included: np.ndarray, correct: np.ndarray, rates: np.ndarray
+) -> np.ndarray:
     """Of the trials that saw some and not all: float64 [3, M].
 
     Their differences, and shares of right answers among the seen and the other examples.
     """
-    some = included.any(axis=1) & ~included.all(axis=1)
-    included, right = included[some], right[some]
+    part = included.any(axis=1) & ~included.all(axis=1)
+    included, correct = included[part], correct[part]
     n_in = included.sum(axis=1)
     n_out = included.shape[1] - n_in
-    inside = (right & included).sum(axis=1) / n_in
-    outside = (right & ~included).sum(axis=1) / n_out
+    inside = (correct & included).sum(axis=1) / n_in
+    outside = (correct & ~included).sum(axis=1) / n_out
     expected_in = included @ rates
     expected = expected_in / n_in - (rates.sum() - expected_in) / n_out
     return np.stack([inside - outside - expected, inside, outside])

@@ -87,15 +87,15 @@ def _aux_part(path: Path, part: str, arrays: dict) -> tuple[np.ndarray, np.ndarr
     """Which examples, int64 [K], and whether each is right, bool [K]."""
     index = _aux_index(path, f"index_{part}", arrays)
     name = f"correctness_{part}"
-    right = as_numbers(f"{path}: {name}", arrays[name], ("examples",), empty=True)
-    if right.size != index.size:
+    correct = as_numbers(f"{path}: {name}", arrays[name], ("examples",), empty=True)
+    if correct.size != index.size:
         raise InputError(
-            f"{path}: {name} has {right.size} values, index_{part} {index.size}"
+            f"{path}: {name} has {correct.size} values, index_{part} {index.size}"
         )
-    strange = right[is_strange(right)]
+    strange = correct[is_strange(correct)]
     if strange.size:
         raise InputError(f"{path}: {name} holds {strange[0]}; expected bool, or 0 and 1")
-    return index, right != 0
+    return index, correct != 0
 
 
 def _aux_index(path: Path, name: str, arrays: dict) -> np.ndarray:
@@ -111,7 +111,7 @@ def _aux_index(path: Path, name: str, arrays: dict) -> np.ndarray:
 
 def _check_each_once(path: Path, what: str, index: np.ndarray) -> None:
     in_order = np.sort(index)
-    wrong = np.nonzero(in_order != np.arange(index.size))[0]
+    wrong = np.flatnonzero(in_order != np.arange(index.size))
     if wrong.size:
         first, found = wrong[0], in_order[wrong[0]]
         fault = f"{first} is missing" if found > first else f"{found} is named twice"
