@@ -43,7 +43,8 @@ def adopt_trials(
     count as correct above 0: exact for the label's logit minus the highest other; minus the
     log-sum-exp of the others, a correct example can have a slightly negative margin.
     Labels: whole numbers from 0, or text, [N] and [E], of both or none; without them all
-    examples are of one class, so that pairs are not restricted. Ids are train-0, … and test-0, ….
+    examples are of one class, so that pairs are not restricted. Ids are train-0, … and
+    test-0, ….
 
     Trial t is row t. It is left out as never finished where completed (bool [T]) says so,
     its mask is empty, its outcomes are all False or one side's margins all 0.0; and as
