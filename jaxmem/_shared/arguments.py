@@ -1,10 +1,13 @@
 """What callers give, checked: numbers of any library become Python's, or InputError."""
 
 import operator
+from typing import TypeVar
 
 import numpy as np
 
 from jaxmem.errors import InputError
+
+Word = TypeVar("Word", bound=str)
 
 
 def whole(name: str, value, least: int | None = None) -> int:
@@ -53,7 +56,7 @@ def positive(name: str, value) -> float:
     return found
 
 
-def one_of(name: str, value, known: tuple[str, ...]) -> str:
+def one_of(name: str, value: Word, known: tuple[str, ...]) -> Word:
     """One of the known words."""
     if value not in known:
         raise InputError(f"unknown {name} {value!r}; known: {', '.join(known)}")

@@ -27,6 +27,7 @@ def cache_dir() -> Path:
 
 def keep_compiled() -> None:
     """Keep compiled programs for the next run, where the user has not said otherwise."""
-    if jax.config.jax_compilation_cache_dir is None:
+    # JAX makes its options at run time.
+    if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
         jax.config.update("jax_compilation_cache_dir", str(cache_dir() / "xla"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

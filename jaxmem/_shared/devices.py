@@ -8,6 +8,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 PyTree = Any
+Array = np.ndarray | jax.Array  # on the host or on devices
 AXIS = "trials"  # of the mesh: each device has trials (or tiles) of its own
 
 
@@ -17,7 +18,8 @@ def use_all_cores() -> None:
     No effect on GPUs and TPUs, once JAX has started, and where the user has said how many.
     """
     said = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
-    if said or jax.config.jax_num_cpu_devices != -1:
+    # JAX makes its options at run time.
+    if said or jax.config.jax_num_cpu_devices != -1:  # type: ignore[attr-defined]
         return
     try:
         jax.config.update("jax_num_cpu_devices", cores())

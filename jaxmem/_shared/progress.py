@@ -15,7 +15,8 @@ LINE_SECONDS = 120  # between two lines of a job's log, and before the first
 class _Lines(plain):
     """Writes a whole line where a bar would move; nothing of what is short."""
 
-    _instances: ClassVar = WeakSet()  # not among the bars that `say` clears and draws again
+    # Not among the bars that `say` clears and draws again.
+    _instances: ClassVar[WeakSet] = WeakSet()
 
     def set_postfix_str(self, s="", refresh=True):
         """What follows the counts, in the next line."""
