@@ -47,7 +47,7 @@ def column(
     """The name of the column asked for, or the first of the usual ones that is there."""
     names = table.column_names
     found = asked or next((name for name in usual if name in names), None)
-    if found in names:
+    if found is not None and found in names:
         return found
     lacks = f"has no column {found!r}" if asked else f"has no usual column of {words}"
     raise InputError(f"{source} {lacks}; give {option}=… one of {_listed(names)}")
@@ -139,9 +139,10 @@ def _numbers(source, table, name: str, label: str) -> np.ndarray:
             f"numbers, or leave it out by input_key={','.join(numeric[:20]) or '…'}"
         )
     lacking = values.null_count
-    found = None if lacking else values.to_numpy()
-    if not lacking and found.dtype.kind == "f":
-        lacking = (~np.isfinite(found)).sum()
+    if not lacking:
+        found = values.to_numpy()
+        if found.dtype.kind == "f":
+            lacking = (~np.isfinite(found)).sum()
     if lacking:
         raise InputError(
             f"column {name} of {source} lacks {lacking} of {len(values)} values; fill them "

@@ -94,8 +94,8 @@ def make_dataset(
     num_classes: int | None = None,
     class_names: Sequence[str] = (),
     *,
-    train_names: Sequence[str] | None = None,
-    test_names: Sequence[str] | None = None,
+    train_names: Sequence[str] | np.ndarray | None = None,
+    test_names: Sequence[str] | np.ndarray | None = None,
 ) -> Dataset:
     """A dataset of arrays: images [R, D], [R, H, W] or [R, H, W, C], labels [R].
 

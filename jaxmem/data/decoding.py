@@ -53,7 +53,7 @@ def size_of(image) -> tuple[int, int] | None:
         return image.shape[:2]
     try:
         with _opened(image) as opened:
-            width, height, turned = *opened.size, opened.getexif()
+            (width, height), turned = opened.size, opened.getexif()
     except Exception:  # told when it is decoded
         return None
     on_its_side = turned.get(ExifTags.Base.Orientation, 1) >= 5

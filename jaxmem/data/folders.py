@@ -43,9 +43,11 @@ def load_folder(folder: Path, class_names: Sequence[str], options: Options) -> D
         raise InputError(
             f"no images below {folder}, that is no files that end in {', '.join(SUFFIXES)}"
         )
-    find = _take_listed if listing else _take_split_folders
-    train, test, read = find(folder, listing, images, options)
-    check_classes(train.labels, test.labels)
+    if listing:
+        train, test, read = _take_listed(folder, listing, images, options)
+    else:
+        train, test, read = _take_split_folders(folder, images, options)
+    check_classes(train, test)
     source = Source(
         folder.resolve().name, train, test, _state(images, read), tuple(class_names)
     )
@@ -85,7 +87,7 @@ def _take_listed(folder: Path, listing: Path, images: list[Path], options: Optio
     return *split_rows(str(listing), rows, splits, options), [listing]
 
 
-def _take_split_folders(folder: Path, _, images: list[Path], options: Options):
+def _take_split_folders(folder: Path, images: list[Path], options: Options):
     """Splits that are folders; or, where there are none, one that is all of them."""
     splits = {
         part.name.lower(): part

@@ -29,7 +29,8 @@ def take_given(split: str, x, y) -> Given:
     Raises InputError for what has no labels, images of several sizes, and columns of a
     frame that are no numbers, naming them.
     """
-    key, class_names = f"x_{split}", ()
+    key = f"x_{split}"
+    class_names: tuple[str, ...] = ()
     if y is None:
         x, y, class_names = _take_pairs(split, x)
     if hasattr(y, "detach"):
@@ -48,8 +49,9 @@ def take_given(split: str, x, y) -> Given:
 def read_names(key: str, given, default: np.ndarray | None, rows: int) -> np.ndarray:
     """Names of examples, str [R]: those given, the default, or else row numbers."""
     if given is None:
-        known = default is not None and len(default) == rows
-        return default if known else np.array([str(row) for row in range(rows)])
+        if default is not None and len(default) == rows:
+            return default
+        return np.array([str(row) for row in range(rows)])
     names = as_array(key, given)
     if names.shape != (rows,):
         raise InputError(
@@ -92,7 +94,7 @@ def _take_pairs(split: str, data) -> tuple[Any, Any, tuple[str, ...]]:
             f"y_{split} is missing, and x_{split} is no dataset of pairs (image, label)"
         ) from error
     if hasattr(images[0], "detach"):
-        images = [_channels_last(image.detach().cpu()) for image in images]
+        images = tuple(_channels_last(image.detach().cpu()) for image in images)
     return list(images), [_plain(label) for label in labels], _classes(data)
 
 

@@ -44,7 +44,7 @@ def load_hub(name: str, class_names: Sequence[str], options: Options) -> Dataset
     first = next(iter(sets.values()))
     names = _named_classes(first, _target(name, first, options))
     if not names:
-        check_classes(train.labels, test.labels)
+        check_classes(train, test)
     title, recipes = _title(name)
     if _image_column(name, first, options) is None:
         data = from_rows(title, train, test, names or class_names)

@@ -184,7 +184,7 @@ def _count_without_gaps(present: np.ndarray) -> int:
     some = np.arange(min(count, present.size + LISTED + 1))
     empty = np.setdiff1d(some, present)
     raise InputError(
-        f"labels are {present[0]} … {present[-1]} and {listed(empty)} "
+        f"labels are {present[0]} … {present[-1]} and {listed(empty.tolist())} "
         f"{'is' if empty.size == 1 else 'are'} empty; number the classes without gaps (of "
         "y_train and y_test together, numpy.unique(labels, return_inverse=True)[1]), or "
         "name all of them: class_names, or num_classes from Python"

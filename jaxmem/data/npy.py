@@ -1,6 +1,7 @@
 """A folder of x_train.npy, y_train.npy, x_test.npy, y_test.npy, mapped where they lie."""
 
 from pathlib import Path
+from typing import Any
 
 from jaxmem._shared.files import read_npy
 from jaxmem.data.dataset import Dataset, make_dataset
@@ -26,15 +27,13 @@ def load_npy(folder: Path, class_names, options: Options) -> Dataset:
     missing = [key for key in KEYS if not (folder / f"{key}.npy").is_file()]
     if missing:
         raise InputError(f"{folder} has x_train.npy, but lacks {missing[0]}.npy")
-    more = {
+    arrays = {
         key: read_npy(folder / f"{key}.npy")
-        for key in ("class_names", "train_names", "test_names")
+        for key in ("class_names", "train_names", "test_names", *KEYS)
         if (folder / f"{key}.npy").is_file()
     }
-    arrays = [read_npy(folder / f"{key}.npy") for key in KEYS]
+    given: dict[str, Any] = {"class_names": class_names, **arrays}
     try:
-        return make_dataset(
-            folder.resolve().name, *arrays, **{"class_names": class_names, **more}
-        )
+        return make_dataset(folder.resolve().name, **given)
     except InputError as error:
         raise InputError(f"{folder}: {error}") from None

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -36,8 +37,9 @@ def load_npz(path: Path, class_names: Sequence[str], options: Options) -> Datase
     if missing:
         with np.load(path) as file:
             raise InputError(_way_out(path, missing, sorted(file)))
+    given: dict[str, Any] = {"class_names": class_names, **arrays}
     try:
-        return make_dataset(path.stem, **{"class_names": class_names, **arrays})
+        return make_dataset(path.stem, **given)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 

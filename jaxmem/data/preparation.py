@@ -160,7 +160,7 @@ def _write(
 ) -> None:
     """Decode both splits into a new folder, to the disk."""
     partial.mkdir()
-    splits = {}
+    splits: dict[str, _Split] = {}
     for split in ("train", "test"):
         path = partial / f"{split}_images.npy"
         if split == "test" and source.test is source.train:
@@ -203,8 +203,9 @@ def _write_split(
                 if pixels.shape != first.shape or pixels.dtype != first.dtype:
                     raise InputError(_sizes(rows))
                 append(pixels)
-                for values, value in zip(kept, (row.label, id_, row.name), strict=False):
-                    values.append(value)
+                kept.labels.append(row.label)
+                kept.ids.append(id_)
+                kept.names.append(row.name)
             done += len(chunk)
             bar.update(len(chunk))
             bar.set_postfix_str(f"{done / (time.perf_counter() - start):,.0f} rows/s")
@@ -220,7 +221,7 @@ def _skip(row: Row, error: Unreadable, kept: _Split, options: Options) -> None:
 def _sizes(rows: Rows, look: int = 1000, most: int = 5) -> str:
     """What to say where not all images are of one size."""
     chosen = np.unique(np.linspace(0, rows.count - 1, look).astype(int))
-    found = {size_of(row.image) for row in rows.read(chosen)} - {None}
+    found = {size for row in rows.read(chosen) if (size := size_of(row.image))}
     sizes = ", ".join(f"{h} x {w}" for h, w in sorted(found)[:most])
     more = f", … ({len(found)} sizes)" if len(found) > most else ""
     return (

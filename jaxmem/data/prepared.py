@@ -12,7 +12,7 @@ import os
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -43,8 +43,11 @@ def writing_rows(path: Path, shape: tuple[int, ...], dtype) -> Iterator[Callable
     count = 0
 
     def header() -> None:
-        fields = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype))}
-        fields |= {"fortran_order": False, "shape": (count, *shape)}
+        fields: dict[str, Any] = {
+            "descr": np.lib.format.dtype_to_descr(np.dtype(dtype)),
+            "fortran_order": False,
+            "shape": (count, *shape),
+        }
         np.lib.format.write_array_header_1_0(file, fields)
 
     def append(row: np.ndarray) -> None:

@@ -1,7 +1,6 @@
 """Examples whose images are still encoded: how a source says what can be read from it."""
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +11,7 @@ from jaxmem.errors import InputError
 class Row(NamedTuple):
     """One example as its source has it."""
 
-    image: Path | bytes | np.ndarray | Any  # a file, its content, pixels, or PIL's image
+    image: Any  # a file's path, its content, pixels, or PIL's image
     label: int | str
     name: str  # by which its owner finds it
 
@@ -20,7 +19,7 @@ class Row(NamedTuple):
 class Rows(NamedTuple):
     """R examples of one split."""
 
-    count: int  # R
+    count: int  # type: ignore[assignment]  # R; hides tuple.count
     read: Callable[[np.ndarray], Iterator[Row]]  # those of ascending row numbers
     labels: np.ndarray | None = None  # [R], where they are known without reading
 
@@ -37,7 +36,9 @@ class Source(NamedTuple):
     recipes: str | None = None
 
 
-def listed_rows(images: Sequence, labels: np.ndarray, names: list[str]) -> Rows:
+def listed_rows(
+    images: Sequence | np.ndarray, labels: np.ndarray, names: list[str]
+) -> Rows:
     """Rows of which all but the images' content is in memory."""
 
     def read(wanted: np.ndarray) -> Iterator[Row]:
@@ -69,18 +70,19 @@ def have_labels(rows: Rows, look: int = 100) -> bool:
     return any(row.label not in (-1, None) for row in first)
 
 
-def check_classes(train: np.ndarray, test: np.ndarray) -> None:
+def check_classes(train: Rows, test: Rows) -> None:
     """Raise InputError where test has a class, by its name, that train lacks.
 
     Numbered classes of arrays are only warned of (`class_gaps`); of names it is mostly a
     folder or a column that is spelt in two ways.
     """
-    strange = np.setdiff1d(test, train)
+    known = np.unique(all_labels(train))
+    strange = np.setdiff1d(all_labels(test), known)
     if strange.size:
         raise InputError(
             f"class {str(strange[0])!r} of the test split has no training examples; "
-            f"classes there are {_some(np.unique(train).tolist())}; move its examples, or "
-            "name it alike in both"
+            f"classes there are {_some(known.tolist())}; move its examples, or name it "
+            "alike in both"
         )
 
 

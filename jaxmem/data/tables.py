@@ -48,7 +48,7 @@ def numbered_rows(x: np.ndarray, y: np.ndarray) -> Rows:
 
 def from_rows(name: str, train: Rows, test: Rows, class_names: Sequence[str]) -> Dataset:
     """A dataset of rows that hold arrays of one shape."""
-    check_classes(train.labels, test.labels)
+    check_classes(train, test)
     x, names = zip(*map(_stacked, (train, test)), strict=True)
     return make_dataset(
         name,

@@ -130,7 +130,7 @@ def _keys(builder, options: Options) -> tuple[str, str]:
 def _key(builder, option: str, asked: str | None, kind: type, words: str) -> str:
     features = builder.info.features
     fit = [name for name in features if isinstance(features[name], kind)]
-    if asked in fit:
+    if asked is not None and asked in fit:
         return asked
     what = f"dataset {builder.name!r}"
     if asked is not None:

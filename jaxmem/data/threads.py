@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 
 import numpy as np
@@ -25,7 +25,8 @@ def decode_rows(rows: Rows, size: int | None, channels: int) -> Iterator[list]:
     """
     threads = cores()
     found = rows.read(np.arange(rows.count))
-    pool, waiting = ThreadPoolExecutor(threads), deque()
+    pool = ThreadPoolExecutor(threads)
+    waiting: deque[Future[list]] = deque()
     try:
         while chunk := list(islice(found, CHUNK)):
             waiting.append(pool.submit(_decode_chunk, chunk, size, channels))
@@ -38,7 +39,7 @@ def decode_rows(rows: Rows, size: int | None, channels: int) -> Iterator[list]:
 
 
 def _decode_chunk(chunk: list[Row], size: int | None, channels: int) -> list:
-    results = []
+    results: list[tuple] = []
     for row in chunk:
         try:
             pixels = decode_row(row, size, channels)
