@@ -30,13 +30,13 @@ PATCH_BYTES = 4 << 20  # patches made at a time on a CPU: they stay in its cache
 class Geometry(NamedTuple):
     """All that is fixed when a convolution is compiled."""
 
-    size: tuple[int, int]  # H, W of the input
-    window: tuple[int, int]  # height and width of the kernel
-    strides: tuple[int, int]
-    padding: tuple[tuple[int, int], tuple[int, int]]  # (low, high) of height and width
+    size: tuple[int, ...]  # H, W of the input
+    window: tuple[int, ...]  # height and width of the kernel
+    strides: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]  # (low, high) of height and width
 
     @property
-    def output(self) -> tuple[int, int]:
+    def output(self) -> tuple[int, ...]:
         """Height and width of the result."""
         sides = zip(self.size, self.window, self.strides, self.padding, strict=True)
         return tuple((n + sum(pad) - w) // s + 1 for n, w, s, pad in sides)
@@ -189,6 +189,7 @@ def add_taps(g: Geometry, parts: Sequence[jax.Array]) -> jax.Array:
             config.append((low, g.size[side] - low - spread, g.strides[side] - 1))
         part = lax.pad(part, zero, [*config, (0, 0, 0)])
         total = part if total is None else total + part
+    assert total is not None  # a window has a place
     return total
 
 

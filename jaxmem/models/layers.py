@@ -5,7 +5,6 @@ statistics are float32, and so are the logits (`Head`).
 """
 
 import functools
-from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -110,13 +109,13 @@ class Head(nn.Module):
 
 
 def max_pool(
-    x: jax.Array, window: int, stride: int, padding: Sequence[int] = (0, 0)
+    x: jax.Array, window: int, stride: int, padding: tuple[int, int] = (0, 0)
 ) -> jax.Array:
     """Maximum of square windows; padding (low, high) of both sides never wins.
 
     The gradient goes to the first maximum of a window, as `lax.reduce_window_max`'s does.
     """
-    g = Geometry(x.shape[1:3], (window,) * 2, (stride,) * 2, (tuple(padding),) * 2)
+    g = Geometry(x.shape[1:3], (window,) * 2, (stride,) * 2, (padding,) * 2)
     return _max_pool(g, x)
 
 
@@ -138,8 +137,8 @@ def _max_pool_bwd(g: Geometry, saved, grad: jax.Array):
     x, out = saved
     views = taps(g, _padded(g, x))
     winner = jnp.full(out.shape, len(views), jnp.int32)
-    for number, seen in reversed(list(enumerate(views))):
-        winner = jnp.where(seen == out, number, winner)
+    for k, seen in reversed(list(enumerate(views))):
+        winner = jnp.where(seen == out, k, winner)
     zero = jnp.zeros((), grad.dtype)
     if g.strides != g.window or g.padding != ((0, 0), (0, 0)):
         parts = [jnp.where(winner == k, grad, zero) for k in range(len(views))]
