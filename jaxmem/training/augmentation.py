@@ -13,7 +13,7 @@ class Views(NamedTuple):
     mirror: jax.Array  # bool [S, B]: left and right exchanged
 
 
-def draw_views(key: jax.Array, shape: tuple[int, int], crop: int, mirror: bool) -> Views:
+def draw_views(key: jax.Array, shape: tuple[int, ...], crop: int, mirror: bool) -> Views:
     """Views of an epoch of S batches of B examples, shape (S, B), by the epoch's key.
 
     In masked batches the key is a group's: it shares what is read, and what is made of it.

@@ -26,7 +26,7 @@ BATCHINGS: tuple[str, ...] = get_args(Batching)
 class Batches(NamedTuple):
     """One epoch of S batches of up to B examples."""
 
-    index: jax.Array  # int32 [S, B]
+    index: jax.Array  # type: ignore[assignment]  # int32 [S, B]; hides tuple.index
     weight: jax.Array  # float32 [S, B], 0 or 1
     views: Views | None = None  # of each place, where images are augmented
 

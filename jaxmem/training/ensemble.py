@@ -43,9 +43,9 @@ class Programs(NamedTuple):
     M is a multiple of the devices times the width. Calls return before they are computed.
     """
 
-    init: Callable[[jax.Array], TrainState]  # (trials)
+    init: Callable[..., TrainState]  # (trials)
     advance: Callable[..., TrainState]  # (trials, states, first, last); states are consumed
-    evaluate: Callable[[jax.Array, TrainState], Outcomes]  # (trials, states)
+    evaluate: Callable[..., Outcomes]  # (trials, states)
 
 
 def over_trials(job: Job, mesh: Mesh, width: int) -> Programs:
@@ -105,8 +105,11 @@ class Ensemble(NamedTuple):
 
     def programs(self, width: int, job: Job | None = None) -> Programs:
         """The compiled programs, with data and root key filled in."""
-        lifted = over_trials(job or self.job, self.mesh, width)
-        return Programs(*(functools.partial(f, self.data, self.root) for f in lifted))
+
+        def filled(program: Callable) -> Callable:
+            return functools.partial(program, self.data, self.root)
+
+        return Programs(*map(filled, over_trials(job or self.job, self.mesh, width)))
 
     def place(self, values: PyTree) -> PyTree:
         """Arrays with a leading axis of trials, spread over the devices."""

@@ -86,10 +86,6 @@ def measure(images: jax.Array, subset: Subset) -> Scaling:
     return Scaling(low + mean * span, jnp.where(varies, factor, 0))
 
 
-def describe_inputs(images: np.ndarray) -> dict[str, str | float]:
-    """What training images [N, H, W, C] are like, so that others can be compared."""
-    return {
-        "kind": images.dtype.name,
-        "low": float(images.min()),
-        "high": float(images.max()),
-    }
+def describe_inputs(images: np.ndarray) -> tuple[str, float, float]:
+    """The dtype, minimum and maximum of images [N, H, W, C], to compare others with."""
+    return images.dtype.name, float(images.min()), float(images.max())

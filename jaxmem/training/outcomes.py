@@ -20,7 +20,7 @@ class Evaluation(NamedTuple):
     train: Predictions  # of N examples
     test: Predictions  # of E
     mask: jax.Array  # bool [N]
-    count: int | jax.Array  # how many it saw
+    count: int | jax.Array  # type: ignore[assignment]  # how many it saw; hides tuple.count
     num_classes: int
     most_excluded: int  # examples that a trial of this run excludes, at most
 
@@ -52,6 +52,7 @@ def _predicted(predictions: Predictions, num_classes: int) -> jax.Array:
 def _held_out_probability(e: Evaluation) -> jax.Array:
     """In the order of rows: float16 [most_excluded, K]; NaN beyond their number."""
     (excluded,) = jnp.nonzero(~e.mask, size=e.most_excluded, fill_value=e.mask.size)
+    assert e.train.probability is not None  # this quantity asks for it
     rows = e.train.probability.at[excluded].get(mode="fill", fill_value=jnp.nan)
     return rows.astype(jnp.float16)
 

@@ -12,8 +12,10 @@ from jaxmem.errors import InputError
 SMALL = 2000  # examples of a subset, below which the general recipe takes small batches
 LEAST_STEPS = 2000  # of it, where 200 epochs allow
 # Arguments of `run_trials` that one may have meant.
-OTHERS = ("trials", "workdir", "model", "subset_fraction", "sampling", "masks", "seed")
-OTHERS += ("batching", "width", "keep_models", "margins", "probabilities", "until_se")
+OTHERS = (
+    *("trials", "workdir", "model", "subset_fraction", "sampling", "masks", "seed"),
+    *("batching", "width", "keep_models", "margins", "probabilities", "until_se"),
+)
 
 
 def _field(default, text: str, by_size: str | None = None):

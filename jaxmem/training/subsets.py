@@ -25,8 +25,10 @@ SAMPLINGS: tuple[str, ...] = get_args(Sampling)
 class Subset(NamedTuple):
     """What ONE trial sees."""
 
-    index: jax.Array  # int32 [M]: distinct examples; beyond the count, the first one again
-    count: int | jax.Array  # how many: M, or int32 [] where sizes vary
+    # int32 [M]: distinct examples; beyond the count, the first one again
+    index: jax.Array  # type: ignore[assignment]  # hides tuple.index
+    # How many: M, or int32 [] where sizes vary
+    count: int | jax.Array  # type: ignore[assignment]  # hides tuple.count
 
 
 class SubsetRule(NamedTuple):
@@ -50,6 +52,7 @@ class SubsetRule(NamedTuple):
             mask = inclusion_mask(subset.index, n)
             return subset, mask & (subset.count > 0)
         if self.sampling == "given":
+            assert masks is not None  # the rule is of them
             index = given_subset(masks, trial, n, m)
         elif self.sampling == "balanced":
             index = draw_balanced(root, trial, n, m)

@@ -50,7 +50,8 @@ class Arrays(NamedTuple):
     def of(cls, data: Dataset, masks: np.ndarray | None = None) -> "Arrays":
         """The arrays of a dataset, still in NumPy."""
         train, test = data.train, data.test
-        return cls(train.images, train.labels, test.images, test.labels, masks)
+        arrays = train.images, train.labels, test.images, test.labels, masks
+        return cls(*arrays)  # type: ignore[arg-type]  # JAX's once they are on devices
 
 
 def make_job(
