@@ -109,6 +109,7 @@ class RunConfig:
     def subsets(self) -> SubsetRule:
         """How the trials' subsets are drawn; not of adopted trials."""
         n, fraction = self.train_size, self.subset_fraction
+        assert fraction is not None  # only adopted trials have none
         size = self.subset_size or subset_size(n, fraction)
         return SubsetRule(n, size, self.sampling, fraction)
 

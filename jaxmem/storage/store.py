@@ -74,13 +74,11 @@ class TrialStore:
             return array[trials].read().result(), np.ones(trials.size, bool)
         except (OSError, ValueError):
             pass  # which chunks?
-        rows = np.full(
-            (trials.size, *array.shape[1:]),
-            array.fill_value.item(),
-            array.dtype.numpy_dtype,
-        )
-        legible = np.zeros(trials.size, bool)
-        chunk = array.chunk_layout.read_chunk.shape[0]
+        fill, chunks = array.fill_value, array.chunk_layout.read_chunk.shape
+        assert fill is not None and chunks is not None  # Zarr's arrays have both
+        shape = trials.size, *array.shape[1:]
+        rows = np.full(shape, fill.item(), array.dtype.numpy_dtype)
+        legible, chunk = np.zeros(trials.size, bool), chunks[0]
         for number in np.unique(trials // chunk).tolist():
             here = trials // chunk == number
             try:

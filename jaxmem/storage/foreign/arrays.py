@@ -62,11 +62,12 @@ def check_arrays(masks, train, test, tr_labels, tt_labels, completed) -> Checked
         "test": _check_outcomes("test", test, done),
     }
     margins = _are_margins(sides)
+    status = _status(done & seen, sides["train"], sides["test"], margins)
     return Checked(
         *(masks, train, test),
         *labels,
         margins=margins,
-        status=_status(done & seen, *sides.values(), margins),
+        status=status,
         digest=digest,
         blank={name: side.blank for name, side in sides.items()},
     )
@@ -101,7 +102,7 @@ def _check_masks(masks: np.ndarray, done: np.ndarray) -> tuple[np.ndarray, str]:
                 f"on an example, False (or 0) elsewhere{hint}"
             )
         seen[block] = rows.any(axis=1)
-        digest.update(np.packbits(rows != 0, axis=1))
+        digest.update(np.packbits(rows != 0, axis=1).data)
     return seen, digest.hexdigest()[:16]
 
 
@@ -184,4 +185,4 @@ def _status(started: np.ndarray, train: _Side, test: _Side, margins: bool) -> np
 
 def count_left_out(status: np.ndarray) -> tuple[int, int]:
     """How many trials never finished, and how many diverged, of their status [T]."""
-    return tuple(int((status == s).sum()) for s in (MISSING, DIVERGED))
+    return int((status == MISSING).sum()), int((status == DIVERGED).sum())

@@ -37,7 +37,7 @@ def order_warning(store: TrialStore, n: int) -> str | None:
     """
     finished = np.flatnonzero(store.status() == FINISHED)
     blocks = [finished[part] for part in blocks_of("comparing", finished.size)]
-    sees, hits = 0, 0
+    sees, hits = np.zeros(n, np.int64), np.zeros(n, np.int64)
     for trials in blocks:
         included, correct = _bits_of(store, n, trials)
         sees, hits = sees + included.sum(axis=0), hits + correct.sum(axis=0)

@@ -6,7 +6,9 @@ from jaxmem.errors import InputError
 from jaxmem.storage.foreign.numbers import MOST, are_whole
 
 
-def check_labels(tr_labels, tt_labels, n: int, e: int):
+def check_labels(
+    tr_labels, tt_labels, n: int, e: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """int32 [N] and [E], and the names of classes, str [K] or [0].
 
     Text becomes its place among all the texts, sorted.

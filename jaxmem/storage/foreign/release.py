@@ -39,11 +39,10 @@ def read_aux_arrays(folder: str | Path) -> Foreign:
     paths = sorted(folder.rglob("aux_arrays.npz"))
     if not paths:
         raise InputError(f"no aux_arrays.npz below {folder}")
-    sizes = all_runs = None
     with progress("reading", len(paths), "runs") as bar:
         for row, path in enumerate(paths):
             run = _read_run(path)
-            if all_runs is None:
+            if row == 0:
                 sizes = [part.size for part in run]
                 all_runs = Foreign(*(np.zeros((len(paths), size), bool) for size in sizes))
             if [part.size for part in run] != sizes:
