@@ -28,7 +28,7 @@ class Bits(NamedTuple):
     """
 
     packed: np.ndarray  # uint8 [T, ceil(count / 8)], the first example is the highest bit
-    count: int  # examples
+    count: int  # type: ignore[assignment]  # examples; hides tuple.count
 
     @classmethod
     def of(cls, mask: np.ndarray) -> "Bits":
@@ -79,7 +79,7 @@ class Words(NamedTuple):
 
     words: np.ndarray  # uint32 [W, ≥ count], see `words_of`
     trials: int
-    count: int  # examples
+    count: int  # type: ignore[assignment]  # examples; hides tuple.count
 
     @classmethod
     def of(cls, bits: Bits) -> "Words":

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmem._shared.devices import Array
 from jaxmem.estimates.bits import EXAMPLES, Bits, Words, count_both
 
 INFLUENCE_ROWS = 1024  # training examples per influence product: bounds its memory
@@ -25,10 +26,10 @@ class Counts(NamedTuple):
     [R, 1] where hits are [R, E].
     """
 
-    hits_in: jax.Array  # trials that included the example and were correct
-    n_in: jax.Array  # trials that included it
-    hits_out: jax.Array  # trials that excluded it and were correct
-    n_out: jax.Array  # trials that excluded it
+    hits_in: Array  # trials that included the example and were correct
+    n_in: Array  # trials that included it
+    hits_out: Array  # trials that excluded it and were correct
+    n_out: Array  # trials that excluded it
 
     @classmethod
     def from_totals(cls, hits_in, n_in, hits, trials) -> "Counts":
@@ -92,8 +93,8 @@ def influence_blocks(
     for start in range(0, max(train_rows.size, 1), INFLUENCE_ROWS):
         rows = train_rows[start : start + INFLUENCE_ROWS]
         counts = influence_counts(_fill(included.words[:, rows]), filled, included.trials)
-        counts = (np.asarray(count)[: rows.size, : test_rows.size] for count in counts)
-        yield rows, Counts(*counts)
+        real = (np.asarray(count)[: rows.size, : test_rows.size] for count in counts)
+        yield rows, Counts(*real)
 
 
 def _fill(words: np.ndarray) -> np.ndarray:

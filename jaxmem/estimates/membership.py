@@ -35,7 +35,7 @@ def lira_scores(run: Run, target: int) -> np.ndarray:
     for start in range(0, run.tr_labels.size, ROWS):
         part = slice(start, start + ROWS)
         margin = run.train_margin[:, part].astype(np.float64)
-        score = 0.0
+        score = np.zeros(margin.shape[1])
         for side, sign in ((run.included[:, part], 1), (~run.included[:, part], -1)):
             side = side & others[:, None]
             n = side.sum(axis=0)

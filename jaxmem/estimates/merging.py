@@ -108,10 +108,10 @@ def _need_independent(run: Run, other: Run) -> None:
         return
     if _drawn(run) and _drawn(other):
         return
-    shared = np.intersect1d(_subsets(run), _subsets(other)).size
-    if shared and run.trials.size * other.trials.size * same_by_accident(run) < ACCIDENT:
+    repeated = np.intersect1d(_subsets(run), _subsets(other)).size
+    if repeated and run.trials.size * other.trials.size * same_by_accident(run) < ACCIDENT:
         raise InputError(
-            f"{what}{shared:,} of their subsets are the same, and outcomes of one subset "
+            f"{what}{repeated:,} of their subsets are the same, and outcomes of one subset "
             "are not independent"
         )
 

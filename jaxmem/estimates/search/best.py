@@ -16,7 +16,8 @@ from jaxmem.estimates.search.tiles import NO_ESTIMATE, Peaks, best_of_block
 class Best(NamedTuple):
     """The k highest influences of every line, a row or a column, the highest first."""
 
-    index: np.ndarray  # int64 [L, k], columns of a row or rows of a column; -1: no more
+    # int64 [L, k], columns of a row or rows of a column; -1: no more
+    index: np.ndarray  # type: ignore[assignment]  # hides tuple.index
     infl: np.ndarray  # float64 [L, k]; NaN where there is none
 
     def negated(self) -> "Best":

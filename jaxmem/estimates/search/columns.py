@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmem._shared.devices import Array
 from jaxmem.estimates.bits import EXAMPLES, Bits, words_of
 
 COLUMNS = EXAMPLES  # of a tile: words come filled up to a multiple of this
@@ -24,16 +25,16 @@ MOST_HITS = 2**31 - 1  # times trials, in int32
 class Tiles(NamedTuple):
     """Columns in the order of tiles."""
 
-    words: jax.Array  # uint32 [C, W, COLUMNS]
-    hits: jax.Array  # int32 [C, COLUMNS], how many trials are correct
-    scale: jax.Array  # float32 [C, COLUMNS], the column's factor in z
+    words: Array  # uint32 [C, W, COLUMNS]
+    hits: Array  # int32 [C, COLUMNS], how many trials are correct
+    scale: Array  # float32 [C, COLUMNS], the column's factor in z
 
 
 class Groups(NamedTuple):
     """The same columns, a group after another; G = C · GROUPS."""
 
-    words: jax.Array  # uint32 [G, W, GROUP]
-    hits: jax.Array  # int32 [G, GROUP]
+    words: Array  # uint32 [G, W, GROUP]
+    hits: Array  # int32 [G, GROUP]
 
 
 class Columns(NamedTuple):
@@ -44,7 +45,7 @@ class Columns(NamedTuple):
 
     tiles: Tiles
     groups: Groups
-    count: int  # real columns
+    count: int  # type: ignore[assignment]  # real columns; hides tuple.count
 
     @classmethod
     def of(cls, test_correct: Bits) -> "Columns":
@@ -72,7 +73,7 @@ class Columns(NamedTuple):
     @property
     def hits(self) -> np.ndarray:
         """How many trials are correct, in the matrix's order: int32 [C · COLUMNS]."""
-        return self.groups.hits.reshape(-1)
+        return np.asarray(self.groups.hits).reshape(-1)
 
     def in_order(self, values: np.ndarray) -> np.ndarray:
         """Values [K, C · COLUMNS] of columns as tiles have them, as the matrix has them.
@@ -84,7 +85,7 @@ class Columns(NamedTuple):
 
     def words_of(self, columns: np.ndarray) -> np.ndarray:
         """The words of columns, int [R], of the matrix: uint32 [W, R]."""
-        return self.groups.words[columns // GROUP, :, columns % GROUP].T
+        return np.asarray(self.groups.words)[columns // GROUP, :, columns % GROUP].T
 
 
 def _tiled(values: np.ndarray) -> np.ndarray:

@@ -88,7 +88,8 @@ def search(
                 look(*waiting)
             waiting = rows, best, maxima
             bar.update(rows.real)
-        look(*waiting)
+        if waiting is not None:
+            look(*waiting)
     of_columns = best_of_columns(included, columns, peaks, top, chunk)
     return Found(*pairs.found(), of_rows.best, of_columns)
 

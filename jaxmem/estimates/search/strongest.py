@@ -12,6 +12,7 @@ from jaxmem.estimates.parts import Part
 from jaxmem.estimates.search.best import Best
 from jaxmem.estimates.search.memory import MEMORY
 from jaxmem.estimates.search.streaming import Found, search, search_parts
+from jaxmem.estimates.statistics import Alternative
 
 
 class Strongest(NamedTuple):
@@ -59,7 +60,7 @@ def strongest(
         found = search_parts(included, outcomes, parts, infl, top, memory)
     if harmful:
         found = _turned(found)
-    alternative = "less" if harmful else "greater"
+    alternative: Alternative = "less" if harmful else "greater"
     pairs = pairs_of(found.rows, found.columns, found.counts, memorization, alternative)
     return Strongest(pairs, found.of_rows, found.of_columns)
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxmem._shared.devices import AXIS
+from jaxmem._shared.devices import AXIS, Array
 from jaxmem.estimates.bits import count_both
 from jaxmem.estimates.search.columns import (
     COLUMNS,
@@ -34,8 +34,8 @@ MOST_TRIALS = 92_681
 class Peaks(NamedTuple):
     """The blocks of rows with the highest maxima of each column so far, on one device."""
 
-    infl: jax.Array  # float32 [top, C * COLUMNS], as tiles have the columns
-    block: jax.Array  # int32 [top, C * COLUMNS]
+    infl: Array  # float32 [top, C * COLUMNS], as tiles have the columns
+    block: Array  # int32 [top, C * COLUMNS]
 
 
 def no_peaks(mesh: Mesh, top: int, tiles: int) -> Peaks:
