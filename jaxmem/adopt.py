@@ -20,6 +20,7 @@ from jaxmem.errors import InputError
 from jaxmem.running.adopting import adopt_trials
 from jaxmem.storage.foreign.arrays import count_left_out
 from jaxmem.storage.foreign.release import Foreign, read_aux_arrays
+from jaxmem.storage.store import TrialStore
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -58,19 +59,21 @@ def _adopt(
     train_labels: str | None,
     test_labels: str | None,
 ) -> None:
-    files = (masks, train, test)
-    if aux_arrays is not None and not any((*files, completed)):
+    if aux_arrays is not None and not any((masks, train, test, completed)):
         foreign = read_aux_arrays(aux_arrays)
         done = None
-    elif aux_arrays is None and all(files):
-        foreign = Foreign(*map(_load, files))
+    elif aux_arrays is None and masks and train and test:
+        foreign = Foreign(_load(masks), _load(train), _load(test))
         done = _load_completed(masks, completed)
     else:
         raise InputError(
             "give either --aux-arrays, or --masks, --train and --test (and --completed)"
         )
-    labels = [None if path is None else _load(path) for path in (train_labels, test_labels)]
-    run = adopt_trials(workdir, *foreign, *labels, completed=done)
+    tr_labels, tt_labels = (
+        None if path is None else _load(path) for path in (train_labels, test_labels)
+    )
+    run = adopt_trials(workdir, *foreign, tr_labels, tt_labels, completed=done)
+    assert isinstance(run.reader, TrialStore)  # it was opened, not merged
     missing, diverged = count_left_out(run.reader.status())
     print(
         f"{run.trials.size:,} trials of {run.tr_labels.size:,} training and "

@@ -58,7 +58,7 @@ def _histogram(values: np.ndarray, name: str, of: str) -> tuple[Figure, np.ndarr
     figure = Figure(figsize=(5, 3))
     axes = figure.subplots()
     known = values[np.isfinite(values)]
-    axes.hist(known, bins=np.linspace(min(0, known.min(initial=0)), 1, 51))
+    axes.hist(known, bins=np.linspace(min(0, known.min(initial=0)), 1, 51).tolist())
     axes.set(xlabel=name, ylabel=of)
     if known.size:
         axes.set_yscale("log")
@@ -76,11 +76,10 @@ def examples(mem: np.ndarray, data: Dataset) -> Figure:
         rows = np.nonzero((data.train.labels == label) & np.isfinite(mem))[0]
         order = rows[np.argsort(mem[rows], kind="stable")]
         shown = _low_middle_high(order, mem)
-        for column, axis in enumerate(axes[label]):
-            if shown[column] is None:
+        for axis, row in zip(axes[label], shown, strict=True):
+            if row is None:
                 axis.axis("off")
             else:
-                row = shown[column]
                 _show(axis, data.train, row, f"{mem[row]:.2f}")
         axes[label, 0].set_ylabel(_class(data, label), fontsize=8)
     for g, name in enumerate(groups):

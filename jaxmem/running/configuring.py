@@ -91,7 +91,7 @@ def configure(
         test_size=data.test.labels.size,
         num_classes=data.num_classes,
         image_shape=data.train.images.shape[1:],
-        inputs=Inputs(**describe_inputs(data.train.images)),
+        inputs=Inputs(*describe_inputs(data.train.images)),
         model=model,
         # So that another architecture under the same name does not pass for it.
         parameters=check_model(model, architecture, data.train.images),
@@ -99,7 +99,7 @@ def configure(
         subset_fraction=subsets.fraction,
         subset_size=None if subsets.sampling == "bernoulli" else subsets.size,
         sampling=subsets.sampling,
-        masks=None if bits is None else hashlib.sha256(bits).hexdigest()[:16],
+        masks=None if bits is None else hashlib.sha256(bits.data).hexdigest()[:16],
         seed=seed,
         batching=batching,
         margins=margins,

@@ -72,8 +72,9 @@ def make_plan(ensemble: Ensemble, width: int | None = None) -> Plan:
         timer = _timer(ensemble, probe, width)
         seconds = min(timer() for _ in range(TURNS))
     devices = ensemble.mesh.size
-    longer = ensemble.job.learner.recipe.epochs * ensemble.job.learner.steps
-    longer /= probe.learner.recipe.epochs * probe.first_steps
+    assert probe.first_steps is not None  # a probe is cut
+    steps = ensemble.job.learner.recipe.epochs * ensemble.job.learner.steps
+    longer = steps / (probe.learner.recipe.epochs * probe.first_steps)
     rounds = round(BLOCK_SECONDS / (seconds * longer * width * devices))
     return Plan(devices, width, max(1, rounds))
 

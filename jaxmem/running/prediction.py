@@ -14,7 +14,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxmem._shared.arguments import whole
-from jaxmem._shared.devices import AXIS, everywhere, make_mesh, use_all_cores
+from jaxmem._shared.devices import AXIS, Array, everywhere, make_mesh, use_all_cores
 from jaxmem._shared.progress import progress, say
 from jaxmem.data import Dataset, make_dataset
 from jaxmem.errors import InputError
@@ -65,7 +65,9 @@ def _predict_trials(workdir: str | Path, data: Dataset) -> Run:
             f"the models of {workdir} {', '.join(run.class_names[:4])}, …; give it "
             "these by make_dataset(…, class_names=run.class_names)"
         )
-    images = _like_inputs(data.test.images, run.config.inputs, data.name)
+    trained = run.config.inputs
+    assert trained is not None  # only adopted trials have none
+    images = _like_inputs(data.test.images, trained, data.name)
     program = _predict_models(model, make_mesh(), images, data.test.labels)
     correct = np.zeros((wanted.size, data.test.labels.size), bool)
     with progress("predicting", wanted.size, "models") as bar:
@@ -78,7 +80,7 @@ def _predict_trials(workdir: str | Path, data: Dataset) -> Run:
 
 
 def _predict_models(
-    model: Model, mesh: Mesh, images: jax.Array, labels: jax.Array
+    model: Model, mesh: Mesh, images: Array, labels: Array
 ) -> Callable[[PyTree], jax.Array]:
     """f(kept_part with a leading M) -> bool [M, R], correct on images [R, H, W, C].
 
@@ -123,7 +125,7 @@ def _like_inputs(images: np.ndarray, trained: Inputs, name: str) -> np.ndarray:
     Raises InputError, with the line that mends it, for another kind.
     """
     kind, low, high = trained
-    mine = Inputs(**describe_inputs(images))
+    mine = Inputs(*describe_inputs(images))
     ours = f"{name} has inputs of kind {mine.kind} in {mine.low:g} … {mine.high:g}"
     theirs = f"the models were trained on {kind} in {low:g} … {high:g}"
     integral = np.dtype(kind).kind != "f"
@@ -197,15 +199,15 @@ def _open(workdir: str | Path, data: Dataset) -> _Kept:
     folder = run.workdir / "models"
     models = KeptModels(run.workdir) if folder.exists() else None
     wanted = np.intersect1d(run.trials, models.trials()) if models else np.zeros(0, int)
-    if not wanted.size:
+    if models is None or not wanted.size:
         raise InputError(f"{workdir} kept no models: train it with --keep-models")
-    shape = run.config.image_shape
+    shape, recipe = run.config.image_shape, run.config.recipe
+    assert shape is not None and recipe is not None  # only adopted trials have none
     if data.test.images.shape[1:] != shape:
         raise InputError(
             f"{data.name} has images of shape {data.test.images.shape[1:]}; the models of "
             f"{workdir} know {shape}"
         )
-    recipe = run.config.recipe
     spec = Spec(run.config.num_classes, recipe.hidden, jnp.dtype(recipe.precision))
     model = make_model(run.config.model, spec)
     image = jax.ShapeDtypeStruct(shape, jnp.float32)

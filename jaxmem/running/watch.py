@@ -22,7 +22,8 @@ class Watch:
 
     def __init__(self, store: TrialStore, labels: np.ndarray, goal: Goal | None):
         self._store, self._labels, self._goal = store, labels, goal
-        self._start, self._accuracies = time.perf_counter(), []
+        self._start = time.perf_counter()
+        self._accuracies: list[float] = []
         self._outlook, self._next_look, self._told = "", 0.0, False
 
     def reached(self) -> bool:
@@ -39,17 +40,17 @@ class Watch:
         if self._goal is not None and done >= self._next_look:
             if self.reached():
                 return True
-            self._look(done, rate)
+            self._look(self._goal, done, rate)
         accuracy = np.mean(self._accuracies)
         speed = f"{3600 * rate:,.0f} models/h"
         bar.set_postfix_str(f"{speed}, test {accuracy:.2%}{self._outlook}")
         return False
 
-    def _look(self, done: int, rate: float) -> None:
+    def _look(self, goal: Goal, done: int, rate: float) -> None:
         """Foresee how many trials the goal needs."""
         counts = self._counts()
-        self._outlook = f", {self._goal.outlook(counts, done, rate)}"
-        if np.isfinite(self._goal.error(counts)) and not self._told:
+        self._outlook = f", {goal.outlook(counts, done, rate)}"
+        if np.isfinite(goal.error(counts)) and not self._told:
             say(f"after {done} trials{self._outlook}")  # also where nobody sees the bar
             self._told = True
         self._next_look = LOOK_AGAIN * done
@@ -61,6 +62,6 @@ class Watch:
 
     def _tell_learning(self, block: Block) -> None:
         """Warn, once there are models, where they did not learn."""
-        fitted = block.outcomes["train_accuracy"][~block.outcomes["diverged"]]
+        fitted = np.asarray(block.outcomes["train_accuracy"][~block.outcomes["diverged"]])
         if warning := learning_warning(fitted, self._labels):
             say(f"warning: {warning}")
