@@ -116,6 +116,7 @@ def search_parts(
     of_rows = Ranking(included.count, top)
     of_columns = Ranking(test_correct.count, top)
     pairs = []
+    parts = [part for part in parts if part.train.size and part.test.size]
     with progress("searching", len(parts), "parts") as bar:
         for rows, columns in parts:
             found = search(

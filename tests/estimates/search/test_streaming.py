@@ -9,7 +9,7 @@ from matrices import assert_best, random_trials, whole_counts, whole_influence
 
 from jaxmem import InputError
 from jaxmem.estimates.bits import Bits
-from jaxmem.estimates.parts import class_parts
+from jaxmem.estimates.parts import Part, class_parts
 from jaxmem.estimates.search import TooManyPairs, search, search_parts, streaming
 from jaxmem.estimates.statistics import z_score
 
@@ -131,9 +131,10 @@ def test_parts_are_searched_alone():
     tr_labels, tt_labels = rng.integers(0, 3, 120), rng.integers(1, 4, 45)
     infl = whole_influence(included, correct)
     infl[tr_labels[:, None] != tt_labels] = np.nan
-    found = search_parts(
-        *packed(included, correct), class_parts(tr_labels, tt_labels), 0.1, top=4
-    )
+    parts = class_parts(tr_labels, tt_labels)
+    none = np.zeros(0, np.int64)
+    parts += [Part(none, np.flatnonzero(tt_labels == 3)), Part(parts[0].train, none)]
+    found = search_parts(*packed(included, correct), parts, 0.1, top=4)
     assert_found(found, included, correct, infl >= 0.1)
     assert_best(found.of_rows, infl, 4)
     assert_best(found.of_columns, infl.T, 4)
