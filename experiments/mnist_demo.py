@@ -15,7 +15,6 @@ common). Writes experiments/results/mnist_demo_<backend>.json and the run's figu
 
 import argparse
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -26,8 +25,7 @@ from experiment import RESULTS, save
 from scipy.stats import spearmanr
 
 import jaxmem
-from jaxmem.estimates.bits import Bits
-from jaxmem.estimates.counts import memorization_counts, rate_difference
+from jaxmem._shared.commands import INTERRUPTED
 from jaxmem.reporting import figures
 
 PRODUCTS = 784 * 512 + 512 * 256 + 256 * 10  # multiply-adds of one example, forward
@@ -45,27 +43,19 @@ def train(arguments: list[str], minutes: float | None) -> float:
     except subprocess.TimeoutExpired:
         process.terminate()  # what is finished is kept
         process.wait()
-    if process.returncode not in (0, -signal.SIGTERM):
+    if process.returncode not in (0, INTERRUPTED):
         raise SystemExit(process.returncode)
     return time.perf_counter() - start
 
 
 def halves(run: jaxmem.Run, threshold: float = 0.25) -> dict:
     """How well mem of the first half of the trials agrees with mem of the second."""
-    cut = run.trials.size // 2
-    first, second = (
-        rate_difference(
-            memorization_counts(
-                Bits.of(run.included[part]), Bits.of(run.train_correct[part])
-            )
-        )
-        for part in (slice(None, cut), slice(cut, None))
-    )
+    first, second = (half.memorization for half in run.halves())
     known = np.isfinite(first) & np.isfinite(second)
     a, b = first >= threshold, second >= threshold
     either = int((a | b).sum())
     return {
-        "trials_each": cut,
+        "trials_each": run.trials.size // 2,
         "spearman_all": float(spearmanr(first[known], second[known]).statistic),
         "spearman_where_mem_above_0.05": float(
             spearmanr(

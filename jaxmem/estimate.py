@@ -19,7 +19,7 @@ from jaxmem._shared.files import local_path, write_json
 from jaxmem.errors import InputError
 from jaxmem.estimates.merging import merge_runs
 from jaxmem.estimates.opening import open_run
-from jaxmem.options import add_memory, add_thresholds
+from jaxmem.options import add_influence_matrix, add_memory, add_thresholds
 from jaxmem.reporting import exports
 from jaxmem.reporting.summary import print_table, summarize
 
@@ -41,11 +41,7 @@ def make_parser() -> argparse.ArgumentParser:
         default="csv",
         help="format of the table of training examples, scores.csv (default: csv)",
     )
-    add(
-        "--influence-matrix",
-        action="store_true",
-        help="also write the influence within each class, influence_matrix.npz",
-    )
+    add_influence_matrix(add)
     add(
         "--influence-zarr",
         choices=exports.EXTENTS,

@@ -55,6 +55,15 @@ def add_thresholds(add: Callable) -> None:
     )
 
 
+def add_influence_matrix(add: Callable) -> None:
+    """Whether to write all influences within classes."""
+    add(
+        "--influence-matrix",
+        action="store_true",
+        help="also write the influence within each class, influence_matrix.npz",
+    )
+
+
 def add_subsets(parser: argparse.ArgumentParser) -> None:
     """Which trials, on which subsets, and what they store."""
     add = parser.add_argument_group("trials").add_argument

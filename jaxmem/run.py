@@ -17,7 +17,13 @@ from jaxmem.data import class_gaps
 from jaxmem.data.flags import add_data_flags, take_dataset
 from jaxmem.errors import InputError
 from jaxmem.estimates.results import Run
-from jaxmem.options import add_memory, add_recipe, add_subsets, add_thresholds
+from jaxmem.options import (
+    add_influence_matrix,
+    add_memory,
+    add_recipe,
+    add_subsets,
+    add_thresholds,
+)
 from jaxmem.reporting import exports, figures
 from jaxmem.reporting.summary import print_table, summarize
 from jaxmem.running.planning import read_plans
@@ -33,11 +39,7 @@ def make_parser() -> argparse.ArgumentParser:
     add = parser.add_argument_group("estimates").add_argument
     add_thresholds(add)
     add_memory(add)
-    add(
-        "--influence-matrix",
-        action="store_true",
-        help="also write the influence within each class, influence_matrix.npz",
-    )
+    add_influence_matrix(add)
     return parser
 
 

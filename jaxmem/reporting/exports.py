@@ -23,17 +23,12 @@ TILE = 1024, 4096  # of an influence matrix: what a chunk holds, and what is mad
 
 
 def save_estimates(run: Run, pairs: Pairs, folder: Path) -> Path:
-    """Write estimates.npz: all of mem, the pairs, labels, ids and standard errors."""
+    """Write estimates.npz: all of mem, the pairs, and which examples they are."""
     return _save_npz(
         folder / "estimates.npz",
         tr_mem=run.memorization,
         tr_mem_se=run.memorization_se,
-        tr_labels=run.tr_labels,
-        tt_labels=run.tt_labels,
-        tr_ids=run.tr_ids,
-        tt_ids=run.tt_ids,
-        tr_names=run.tr_names,
-        tt_names=run.tt_names,
+        **_examples(run),
         trials=run.trials.size,
         **pairs._asdict(),
     )
@@ -128,7 +123,7 @@ def _save_tiles(run: Run, group: Path, rows, columns, bar) -> None:
 
 
 def save_search(run: Run, found: Strongest, folder: Path) -> Path:
-    """Write search.npz: what `Run.search` found, strongest first, with labels and ids."""
+    """Write search.npz: what `Run.search` found, strongest first."""
     pairs = found.pairs._asdict()
     del pairs["mem"]  # of all training examples, estimates.npz has it
     return _save_npz(
@@ -138,17 +133,12 @@ def save_search(run: Run, found: Strongest, folder: Path) -> Path:
         tr_top_infl=found.of_train.infl,
         tt_top_idx=found.of_test.index,
         tt_top_infl=found.of_test.infl,
-        tr_ids=run.tr_ids,
-        tt_ids=run.tt_ids,
-        tr_names=run.tr_names,
-        tt_names=run.tt_names,
-        tr_labels=run.tr_labels,
-        tt_labels=run.tt_labels,
+        **_examples(run),
     )
 
 
 def save_predictions(run: Run, pairs: Pairs, path: Path) -> Path:
-    """Write what kept models say of another test set: right answers, pairs, labels, ids."""
+    """Write what kept models say of another test set, and its pairs."""
     return _save_npz(
         path,
         trials=run.trials,
@@ -158,6 +148,14 @@ def save_predictions(run: Run, pairs: Pairs, path: Path) -> Path:
         tt_names=run.tt_names,
         **pairs._asdict(),
     )
+
+
+def _examples(run: Run) -> dict[str, np.ndarray]:
+    """Which examples rows and columns are: their labels, ids and names."""
+    parts = ("labels", "ids", "names")
+    return {
+        f"{s}_{part}": getattr(run, f"{s}_{part}") for part in parts for s in ("tr", "tt")
+    }
 
 
 def _save_array(path: Path, values: np.ndarray) -> None:

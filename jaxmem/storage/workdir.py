@@ -8,7 +8,6 @@ WORKDIR/models/         kept models, and in_flight/ those in training: `storage.
 """
 
 import contextlib
-import errno
 import fcntl
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,11 +16,10 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxmem._shared.files import read_npz, refusals, replacing
+from jaxmem._shared.locks import NO_LOCKS
 from jaxmem._shared.progress import say
 from jaxmem.data import Dataset
 from jaxmem.errors import InputError
-
-NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL)
 
 
 @contextlib.contextmanager
