@@ -23,21 +23,14 @@ from jaxmem.running.configuring import choose_subsets, configure, count_trials
 from jaxmem.running.planning import recall_plan
 from jaxmem.running.watch import Watch
 from jaxmem.storage.checkpoints import KeptModels, TrainingOnDisk
-from jaxmem.storage.config import (
-    RunConfig,
-    default_workdir,
-    read_config,
-    write_config,
-)
+from jaxmem.storage.config import RunConfig, default_workdir, read_config, write_config
 from jaxmem.storage.integrity import find_damage
 from jaxmem.storage.schema import MISSING
 from jaxmem.storage.store import TrialStore, create_store
 from jaxmem.storage.workdir import Index, locked, write_index
 from jaxmem.training.batches import BATCHINGS, Batching
 from jaxmem.training.ensemble import Ensemble
-from jaxmem.training.subsets import (
-    Sampling,
-)
+from jaxmem.training.subsets import Sampling
 
 
 def run_trials(
@@ -108,10 +101,9 @@ def run_trials(
         with locked(workdir):
             store = _prepare(workdir, config, data, trials)
             watch = Watch(store, data.train.labels, goal)
-            missing = np.flatnonzero(store.status()[:trials] == MISSING).tolist()
-            if missing and not watch.reached():
+            if _missing(store, trials) and not watch.reached():
                 ensemble = ensemble_of()
-                _train(workdir, config, ensemble, store, missing, watch, width, keep_models)
+                _train(workdir, config, ensemble, store, trials, watch, width, keep_models)
         return open_run(workdir)
 
 
@@ -141,22 +133,28 @@ def _prepare(workdir: Path, config: RunConfig, data: Dataset, trials: int) -> Tr
     return store
 
 
+def _missing(store: TrialStore, trials: int) -> list[int]:
+    """The numbers of the trials, of so many, that are not there yet."""
+    return np.flatnonzero(store.status()[:trials] == MISSING).tolist()
+
+
 def _train(
     workdir: Path,
     config: RunConfig,
     ensemble: Ensemble,
     store: TrialStore,
-    missing: list[int],
+    trials: int,
     watch: Watch,
     width: int | None,
     keep_models: bool,
 ) -> None:
-    """Train the missing trials, unless the watch says that it is enough."""
+    """Train what is missing of so many trials, until the watch says that it is enough."""
+    missing = _missing(store, trials)
     plan = recall_plan(workdir, ensemble, width, config)
     kept = KeptModels(workdir) if keep_models else None
     in_flight = TrainingOnDisk(workdir)
-    done = missing[-1] + 1 - len(missing)
-    with progress("training", missing[-1] + 1, "trials", done) as bar:
+    done = trials - len(missing)
+    with progress("training", trials, "trials", done) as bar:
         for block in finished_blocks(ensemble, plan, missing, in_flight):
             # A trial counts as finished only when its model is kept.
             if kept is not None:

@@ -14,6 +14,7 @@ from runs import assert_same
 
 import jaxmem
 from jaxmem import InputError
+from jaxmem._shared.progress import progress
 from jaxmem.running import blocks
 from jaxmem.storage.store import TrialStore, open_store
 from jaxmem.storage.workdir import locked
@@ -60,10 +61,18 @@ def test_only_missing_trials_are_trained(tiny, tiny_recipe, tmp_path):
         trained.extend(block)
         append(self, block, outcomes)
 
+    bars = []
+
+    def bar(*arguments):
+        bars.append(arguments)
+        return progress(*arguments)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TrialStore, "append", spy)
+        patch.setattr("jaxmem.running.trials.progress", bar)
         holed = jaxmem.run_trials(tiny, 12, tmp_path / "b", **tiny_recipe)
     assert trained == [2, 3, 9]
+    assert bars == [("training", 12, "trials", 9)]
     assert_same(run, holed)
 
 
