@@ -113,7 +113,7 @@ def call_of(ensemble, width: int):
     trials = ensemble.place(np.arange(ensemble.mesh.size * width, dtype=np.int32))
 
     def call():
-        return programs.advance(trials, programs.init(trials), 0, 1)
+        return programs.advance(trials, programs.init(trials), 0, ensemble.job.steps)
 
     return trials.size * ensemble.job.subsets.size, call
 

@@ -65,14 +65,14 @@ def jaxmem_way(ensemble, models: int):
     count = plan.devices * plan.width * max(1, models // (plan.devices * plan.width))
     programs = ensemble.programs(plan.width)
     trials = ensemble.place(np.arange(count, dtype=np.int32))
-    epochs = ensemble.job.learner.recipe.epochs
-    train = lambda: programs.advance(trials, programs.init(trials), 0, epochs)  # noqa: E731
+    last = ensemble.job.learner.recipe.epochs * ensemble.job.steps
+    train = lambda: programs.advance(trials, programs.init(trials), 0, last)  # noqa: E731
     return count, train, plan
 
 
 def scan_way(ensemble, models: int):
     """One model after another inside one program, on one device."""
-    job, _, data, root = ensemble
+    job, _, data, root = ensemble[:4]
     first = jax.local_devices()[0]
     data, root = jax.device_put((jax.tree.map(np.asarray, data), root), first)
 
@@ -90,7 +90,7 @@ def scan_way(ensemble, models: int):
 
 def host_way(ensemble, models: int):
     """One model after another, one jitted step a batch."""
-    job, _, data, root = ensemble
+    job, _, data, root = ensemble[:4]
     first = jax.local_devices()[0]
     data, root = jax.device_put((jax.tree.map(np.asarray, data), root), first)
     n = data.train_labels.size

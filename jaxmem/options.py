@@ -8,6 +8,7 @@ from jaxmem._shared.arguments import difference, positive
 from jaxmem.estimates.search import MEMORY
 from jaxmem.estimates.stopping import AMONG
 from jaxmem.models import MODELS
+from jaxmem.running.planning import PLACINGS
 from jaxmem.training.batches import BATCHINGS
 from jaxmem.training.recipes import RECIPES, Recipe, choices_of, general_recipe
 from jaxmem.training.subsets import SAMPLINGS
@@ -64,6 +65,18 @@ def add_influence_matrix(add: Callable) -> None:
     )
 
 
+def add_placement(add: Callable) -> None:
+    """Where the images lie."""
+    add(
+        "--placement",
+        choices=PLACINGS,
+        default="auto",
+        help="where images lie: all on every device, or on the host, which sends what is "
+        "wanted next; auto: on the host if they are more than a third of a device's memory "
+        "(default: auto; changes no result)",
+    )
+
+
 def add_subsets(parser: argparse.ArgumentParser) -> None:
     """Which trials, on which subsets, and what they store."""
     add = parser.add_argument_group("trials").add_argument
@@ -101,6 +114,7 @@ def add_subsets(parser: argparse.ArgumentParser) -> None:
         metavar="WIDTH",
         help="models trained side by side on one device; auto times a few (default: auto)",
     )
+    add_placement(add)
     add(
         "--until-se",
         type=float,

@@ -12,8 +12,9 @@ import argparse
 from jaxmem._shared import commands
 from jaxmem.data.flags import add_data_flags, take_dataset
 from jaxmem.estimates.opening import open_run
-from jaxmem.options import add_memory, add_thresholds
+from jaxmem.options import add_memory, add_placement, add_thresholds
 from jaxmem.reporting.exports import save_predictions
+from jaxmem.running.planning import Placing
 from jaxmem.running.prediction import predict_trials
 
 
@@ -25,6 +26,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_data_flags(parser)
     add_thresholds(add)
     add_memory(add)
+    add_placement(add)
     return parser
 
 
@@ -38,11 +40,12 @@ def _predict(
     mem_threshold: float,
     infl_threshold: float,
     memory: float,
+    placement: Placing,
     **arguments,
 ) -> None:
     # Its classes are the models', also those that have no examples there.
     data = take_dataset(arguments, open_run(workdir).all_class_names)
-    run = predict_trials(workdir, data)
+    run = predict_trials(workdir, data, placement)
     pairs = run.pairs(infl_threshold, mem_threshold)
     path = run.workdir / "predictions" / f"{data.name.replace('/', '-')}.npz"
     with commands.writing(path.parent):

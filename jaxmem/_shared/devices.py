@@ -1,5 +1,6 @@
 """This machine's devices: how many, which, and the one mesh that all programs run on."""
 
+import math
 import os
 from typing import Any
 
@@ -71,8 +72,22 @@ def aligned(values):
     """A NumPy array at a multiple of 64 bytes, copied where it is not; others as is."""
     if not isinstance(values, np.ndarray) or values.ctypes.data % 64 == 0:
         return values
-    room = np.empty(values.nbytes + 64, np.uint8)
-    start = -room.ctypes.data % 64
-    copy = room[start : start + values.nbytes].view(values.dtype).reshape(values.shape)
+    copy = aligned_empty(values.shape, values.dtype)
     copy[...] = values
     return copy
+
+
+def aligned_empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """A new NumPy array at a multiple of 64 bytes."""
+    nbytes = math.prod(shape) * dtype.itemsize
+    room = np.empty(nbytes + 64, np.uint8)
+    start = -room.ctypes.data % 64
+    return room[start : start + nbytes].view(dtype).reshape(shape)
+
+
+def device_memory() -> int:
+    """Bytes of one local device; of a CPU, the machine's."""
+    stats = jax.local_devices()[0].memory_stats() or {}
+    if "bytes_limit" in stats:
+        return stats["bytes_limit"]
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -78,8 +78,11 @@ def configure(
     margins: bool,
     probabilities: bool,
     recipe: dict,
-) -> tuple[RunConfig, Callable[[], Ensemble]]:
-    """The run's configuration, and what makes its ensemble once there is work to do."""
+) -> tuple[RunConfig, Callable[..., Ensemble]]:
+    """The run's configuration, and what makes its ensemble once there is work to do.
+
+    That takes the last arguments of `make_ensemble`: placement and room.
+    """
     root = root_key(seed)
     chosen = recipe_for(data.recipes, model, subsets.size, **recipe)
     spec = Spec(data.num_classes, chosen.hidden, jnp.dtype(chosen.precision))

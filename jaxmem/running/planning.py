@@ -4,16 +4,19 @@ import dataclasses
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal, get_args
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from jaxmem._shared.devices import hardware, out_of_memory
+from jaxmem._shared.arguments import one_of
+from jaxmem._shared.devices import device_memory, hardware, out_of_memory
 from jaxmem._shared.files import read_json, write_json
-from jaxmem._shared.progress import progress
+from jaxmem._shared.progress import progress, say
 from jaxmem.errors import InputError
 from jaxmem.storage.config import RunConfig
-from jaxmem.training.ensemble import Ensemble, Plan
+from jaxmem.training.ensemble import Ensemble, Placement, Plan
 from jaxmem.training.trial import Job
 
 GROWTH = 4  # from one width to the next
@@ -22,11 +25,30 @@ PROBE_SECONDS = 0.1  # a timing repeats them until it has taken this long
 TURNS = 3  # timings of a width, in turns with the one it must beat
 WIDER_MUST_GAIN = 1.1  # how much faster a wider ensemble must be: else noise would choose
 BLOCK_SECONDS = 2.0  # about what a block takes, where a trial takes less
+DEVICE_SHARE = 1 / 3  # of a device's memory that images may take
+
+Placing = Literal["auto", "device", "host"]
+PLACINGS: tuple[str, ...] = get_args(Placing)
 
 
 # What this process has timed already, so that trainings on many subsets of one dataset
 # (removal sets, fractions, flipped labels) are timed once.
 TIMED: dict[tuple, Plan] = {}
+
+
+def choose_placement(placement: Placing, nbytes: int) -> Placement:
+    """Where images of so many bytes lie: "auto" leaves large ones on the host."""
+    one_of("placement", placement, PLACINGS)
+    if placement != "auto":
+        return placement
+    memory = device_memory()
+    if nbytes <= memory * DEVICE_SHARE:
+        return "device"
+    say(
+        f"the images, {nbytes / 2**30:,.1f} GiB, stay on the host: they are more than a "
+        f"third of the {memory / 2**30:,.1f} GiB of a device (--placement)"
+    )
+    return "host"
 
 
 def recall_plan(
@@ -117,11 +139,13 @@ def _timer(ensemble: Ensemble, probe: Job, width: int) -> Callable[[], float]:
     """Compile for this width; each call then returns seconds a model."""
     programs = ensemble.programs(width, probe)
     trials = ensemble.place(np.arange(ensemble.mesh.size * width, dtype=np.int32))
+    last = probe.learner.recipe.epochs * probe.steps
+    initial = programs.init(trials)
 
     def train() -> float:
-        states = jax.block_until_ready(programs.init(trials))
+        states = jax.block_until_ready(jax.tree.map(jnp.copy, initial))
         start = time.perf_counter()
-        states = programs.advance(trials, states, 0, probe.learner.recipe.epochs)
+        states = programs.advance(trials, states, 0, last)
         jax.block_until_ready(states)
         return time.perf_counter() - start
 

@@ -4,17 +4,15 @@ run = jaxmem.predict_trials("runs/digits", other)  # trained with keep_models=Tr
 run.pairs()                                        # influence on the test examples of other
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxmem._shared.arguments import whole
-from jaxmem._shared.devices import AXIS, Array, everywhere, make_mesh, use_all_cores
+from jaxmem._shared.devices import use_all_cores
 from jaxmem._shared.progress import progress, say
 from jaxmem.data import Dataset, make_dataset
 from jaxmem.errors import InputError
@@ -22,12 +20,13 @@ from jaxmem.estimates.opening import open_run
 from jaxmem.estimates.results import Run
 from jaxmem.models import Model, Spec, make_model
 from jaxmem.models.contract import PyTree
+from jaxmem.running.evaluating import predict_models
+from jaxmem.running.planning import Placing, choose_placement
 from jaxmem.storage.checkpoints import KeptModels, kept_part
 from jaxmem.storage.config import Inputs
-from jaxmem.training import fitting
+from jaxmem.training.ensemble import Placement
 from jaxmem.training.fitting import TrainState
-from jaxmem.training.inputs import describe_inputs, measure, to_float
-from jaxmem.training.subsets import Subset
+from jaxmem.training.inputs import describe_inputs, no_moments, scaling_of, to_float
 
 FEATURE_ROWS = 500  # images whose features are computed at a time
 
@@ -40,18 +39,21 @@ class _Kept(NamedTuple):
     like: PyTree  # the tree of one kept model, as shapes
 
 
-def predict_trials(workdir: str | Path, data: Dataset) -> Run:
+def predict_trials(workdir: str | Path, data: Dataset, placement: Placing = "auto") -> Run:
     """The workdir's run, as if data.test had been its test set.
+
+    placement: where the images lie meanwhile, as in `run_trials`.
 
     Its trials are those finished ones whose models were kept. Raises InputError if there
     are none, or if the inputs are of another kind or shape, or of more classes, than the
     models know; says so where they have another range.
     """
     with jax.enable_x64(False):
-        return _predict_trials(workdir, data)
+        place = choose_placement(placement, data.test.images.nbytes)
+        return _predict_trials(workdir, data, place)
 
 
-def _predict_trials(workdir: str | Path, data: Dataset) -> Run:
+def _predict_trials(workdir: str | Path, data: Dataset, placement: Placement) -> Run:
     run, wanted, models, model, like = _open(workdir, data)
     classes = run.config.num_classes
     if data.test.labels.max() >= classes:
@@ -68,55 +70,15 @@ def _predict_trials(workdir: str | Path, data: Dataset) -> Run:
     trained = run.config.inputs
     assert trained is not None  # only adopted trials have none
     images = _like_inputs(data.test.images, trained, data.name)
-    program = _predict_models(model, make_mesh(), images, data.test.labels)
+    program = predict_models(model, images, data.test.labels, placement)
     correct = np.zeros((wanted.size, data.test.labels.size), bool)
     with progress("predicting", wanted.size, "models") as bar:
         for numbers, block in models.blocks(like):
             place = np.searchsorted(wanted, numbers).clip(max=wanted.size - 1)
             known = wanted[place] == numbers  # not one that diverged
-            correct[place[known]] = np.asarray(program(block))[known]
+            correct[place[known]] = program(block)[known]
             bar.update(len(numbers))
     return run.with_test(wanted, data.test, correct)
-
-
-def _predict_models(
-    model: Model, mesh: Mesh, images: Array, labels: Array
-) -> Callable[[PyTree], jax.Array]:
-    """f(kept_part with a leading M) -> bool [M, R], correct on images [R, H, W, C].
-
-    The models are shared out among the mesh's devices.
-    """
-
-    def local(images, labels, kept):
-        def one(kept):
-            state = TrainState(**kept, opt_state=None)
-            return fitting.predict(model, state, images, labels).correct
-
-        return jax.lax.map(one, kept)
-
-    many, shared = PartitionSpec(AXIS), PartitionSpec()
-    program = jax.jit(
-        jax.shard_map(
-            local,
-            mesh=mesh,
-            in_specs=(shared, shared, many),
-            out_specs=many,
-            check_vma=False,
-        )
-    )
-    images, labels = everywhere((images, labels), mesh)
-
-    def call(kept):
-        count = len(jax.tree.leaves(kept)[0])
-        fill = -count % mesh.size
-
-        def filled(a):
-            return np.concatenate([a, np.repeat(a[-1:], fill, axis=0)])
-
-        kept = jax.device_put(jax.tree.map(filled, kept), NamedSharding(mesh, many))
-        return program(images, labels, kept)[:count]
-
-    return call
 
 
 def _like_inputs(images: np.ndarray, trained: Inputs, name: str) -> np.ndarray:
@@ -137,7 +99,9 @@ def _like_inputs(images: np.ndarray, trained: Inputs, name: str) -> np.ndarray:
         raise InputError(
             f"{ours}, but {theirs}; if that is another scale alone, give {line}"
         )
-    if integral and not np.array_equal(images.astype(kind), images):
+    # Compared, and so copied, only where it is of another kind.
+    same = images.dtype == kind or np.array_equal(images.astype(kind), images)
+    if integral and not same:
         line = f"numpy.rint(x_test * ({scale})).astype({kind!r})"
         raise InputError(
             f"{ours}, but {theirs}; if that is another scale alone, give {line}"
@@ -214,9 +178,6 @@ def _open(workdir: str | Path, data: Dataset) -> _Kept:
     params, state = jax.eval_shape(model.init, jax.random.key(0), image)
     scaling = None
     if recipe.standardize:
-        index = jax.ShapeDtypeStruct((1,), jnp.int32)
-        scaling = jax.eval_shape(
-            lambda image, index: measure(image[None], Subset(index, 1)), image, index
-        )
+        scaling = jax.eval_shape(lambda: scaling_of(no_moments(shape)))
     like = kept_part(TrainState(params, state, None, scaling))
     return _Kept(run, wanted, models, model, like)

@@ -4,6 +4,8 @@ data = jaxmem.load_dataset("digits")
 run = jaxmem.run_trials(data, trials=4000, workdir="runs/digits")
 """
 
+import functools
+import tempfile
 from pathlib import Path
 
 import jax
@@ -20,7 +22,7 @@ from jaxmem.estimates.results import Run
 from jaxmem.estimates.stopping import Among, make_goal
 from jaxmem.running.blocks import finished_blocks
 from jaxmem.running.configuring import choose_subsets, configure, count_trials
-from jaxmem.running.planning import recall_plan
+from jaxmem.running.planning import PLACINGS, Placing, choose_placement, recall_plan
 from jaxmem.running.watch import Watch
 from jaxmem.storage.checkpoints import KeptModels, TrainingOnDisk
 from jaxmem.storage.config import RunConfig, default_workdir, read_config, write_config
@@ -45,6 +47,7 @@ def run_trials(
     seed: int = 0,
     batching: Batching = "packed",
     width: int | None = None,
+    placement: Placing = "auto",
     keep_models: bool = False,
     margins: bool = False,
     probabilities: bool = False,
@@ -65,6 +68,9 @@ def run_trials(
       of random subsets of subset_fraction. Without them a trial's subset depends on the
       seed: `masks=other.included` trains on the subsets of another run, with another seed.
     width: models trained side by side on one device; None times a few, keeps the best.
+    placement: where the images lie: "device", all on every device; "host", in chunks of
+      what is wanted next; "auto", on the host if they are more than a third of a device's
+      memory. Changes no result.
     margins: also store the margin of every example in every trial, float16: the logit of
       the label minus the log-sum-exp of the others. 16 times the size of the bits.
     probabilities: also store every class's probability of the examples that a trial does
@@ -81,6 +87,7 @@ def run_trials(
     use_all_cores()  # before anything starts JAX
     with jax.enable_x64(False):  # which would draw other random numbers
         width = None if width is None else whole("width", width, least=1)
+        one_of("placement", placement, PLACINGS)
         goal = None if until_se is None else make_goal(until_se, se_quantile, se_of)
         bits, subsets = choose_subsets(
             data.train.labels.size, subset_fraction, sampling, masks
@@ -102,7 +109,9 @@ def run_trials(
             store = _prepare(workdir, config, data, trials)
             watch = Watch(store, data.train.labels, goal)
             if _missing(store, trials) and not watch.reached():
-                ensemble = ensemble_of()
+                nbytes = data.train.images.nbytes + data.test.images.nbytes
+                room = functools.partial(_room, workdir)
+                ensemble = ensemble_of(choose_placement(placement, nbytes), room)
                 _train(workdir, config, ensemble, store, trials, watch, width, keep_models)
         return open_run(workdir)
 
@@ -136,6 +145,12 @@ def _prepare(workdir: Path, config: RunConfig, data: Dataset, trials: int) -> Tr
 def _missing(store: TrialStore, trials: int) -> list[int]:
     """The numbers of the trials, of so many, that are not there yet."""
     return np.flatnonzero(store.status()[:trials] == MISSING).tolist()
+
+
+def _room(workdir: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """An array that lies on the workdir's disk, and is gone with the process."""
+    with tempfile.TemporaryFile(dir=workdir) as file:
+        return np.memmap(file, dtype, "w+", shape=shape)
 
 
 def _train(

@@ -15,6 +15,7 @@ from jaxmem.training.ensemble import Block
 
 # How many times as many trials, before their standard errors are looked at again.
 LOOK_AGAIN = 1.05
+STARVED = 0.5  # share of chunks that devices wait for, from which on we say so
 
 
 class Watch:
@@ -25,6 +26,7 @@ class Watch:
         self._start = time.perf_counter()
         self._accuracies: list[float] = []
         self._outlook, self._next_look, self._told = "", 0.0, False
+        self._starved = False
 
     def reached(self) -> bool:
         """Whether there is a goal, and the finished trials have reached it."""
@@ -35,6 +37,12 @@ class Watch:
         """Look at a block that was stored, the done-th trial its last; True to stop."""
         if not self._accuracies:
             self._tell_learning(block)
+        if block.waited > STARVED and not self._starved:
+            self._starved = True
+            say(
+                f"the feed from the host sets the pace: the devices waited for "
+                f"{block.waited:.0%} of its chunks (--placement=device, or a faster disk)"
+            )
         self._accuracies += block.outcomes["test_accuracy"].tolist()
         rate = len(self._accuracies) / (time.perf_counter() - self._start)
         if self._goal is not None and done >= self._next_look:

@@ -1,7 +1,7 @@
 """Models on disk, through Orbax: those of finished trials, and those still in training.
 
 WORKDIR/models/<number>/        final parameters and statistics of a block (--keep-models)
-WORKDIR/in_flight/<number>/     the block in training: its states after some epochs
+WORKDIR/in_flight/<number>/     the block in training: its states after some steps
 """
 
 import shutil
@@ -76,7 +76,7 @@ class TrainingOnDisk:
         self._saved = time.perf_counter()
 
     def load(self, trials: np.ndarray, like: TrainState) -> tuple[int, TrainState] | None:
-        """(epochs done, states) of these very trials, or None."""
+        """(steps done, states) of these very trials, or None."""
         try:
             number = self._open().latest_step() if self._folder.exists() else None
             if number is None:
@@ -85,13 +85,13 @@ class TrainingOnDisk:
             if about["trials"] != trials.tolist():
                 return None
             one = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), like)
-            return about["epoch"], _load(self._open(), number, one, trials.size)
+            return about["steps"], _load(self._open(), number, one, trials.size)
         except Exception as error:  # whatever Orbax makes of damaged files
             say(f"{self._folder} is damaged ({type(error).__name__}): training anew")
             self.remove()
             return None
 
-    def epoch_done(self, trials: np.ndarray, epoch: int, states: TrainState) -> None:
+    def steps_done(self, trials: np.ndarray, steps: int, states: TrainState) -> None:
         """Keep the states if the last time is SECONDS ago.
 
         Raises InputError where the disk does not take them.
@@ -99,7 +99,7 @@ class TrainingOnDisk:
         if time.perf_counter() - self._saved < SECONDS:
             return
         number = (self._open().latest_step() or 0) + 1
-        _save(self._open(), number, trials.tolist(), trials.size, states, epoch)
+        _save(self._open(), number, trials.tolist(), trials.size, states, steps)
         self._saved = time.perf_counter()
 
     def remove(self) -> None:
@@ -126,9 +126,9 @@ def _manager(folder: Path, max_to_keep: int | None = None) -> ocp.CheckpointMana
         return ocp.CheckpointManager(folder.absolute(), options=options)
 
 
-def _save(manager, number, trials, count, tree, epoch=None) -> None:
+def _save(manager, number, trials, count, tree, steps=None) -> None:
     host = jax.tree.map(lambda a: np.array(a[:count]), tree)
-    about = {"trials": [int(t) for t in trials], "epoch": epoch}
+    about = {"trials": [int(t) for t in trials], "steps": steps}
     with refusals(manager.directory, AGAIN):
         manager.save(
             number,

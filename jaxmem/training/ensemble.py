@@ -1,14 +1,12 @@
-"""MANY models: `vmap` over trials, `shard_map` over devices.
+"""MANY models: blocks of trials, one after another.
 
 A block runs `rounds` ensembles in sequence on each device; an ensemble is `width` models
-side by side. A block passes through three compiled programs: init, advance by some epochs,
-evaluate. Parameters are initialised outside `shard_map` and enter it sharded over trials:
-inside, zero biases would be typed as replicated and their gradients summed over devices.
+side by side. A block passes through three compiled programs: init, advance, evaluate.
 """
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple, Protocol, get_args
 
 import jax
 import numpy as np
@@ -18,15 +16,13 @@ from jaxmem._shared.devices import AXIS, everywhere, make_mesh
 from jaxmem.data import Dataset
 from jaxmem.models.contract import PyTree
 from jaxmem.training.fitting import TrainState
+from jaxmem.training.host import Images, Room, from_host
 from jaxmem.training.outcomes import Outcomes
-from jaxmem.training.trial import (
-    Arrays,
-    Job,
-    advance_trial,
-    evaluate_trial,
-    init_trial,
-    scale_trial,
-)
+from jaxmem.training.programs import Lift, Programs, on_devices
+from jaxmem.training.trial import Arrays, Job, init_and_scale
+
+Placement = Literal["device", "host"]
+PLACEMENTS: tuple[str, ...] = get_args(Placement)
 
 
 class Plan(NamedTuple):
@@ -37,79 +33,22 @@ class Plan(NamedTuple):
     rounds: int  # ensembles in sequence in one block, at most
 
 
-class Programs(NamedTuple):
-    """Compiled for M trials at a time; every state and outcome has a leading M.
-
-    M is a multiple of the devices times the width. Calls return before they are computed.
-    """
-
-    init: Callable[..., TrainState]  # (trials)
-    advance: Callable[..., TrainState]  # (trials, states, first, last); states are consumed
-    evaluate: Callable[..., Outcomes]  # (trials, states)
-
-
-def over_trials(job: Job, mesh: Mesh, width: int) -> Programs:
-    """Lift the functions of ONE trial; each takes (data, root) first."""
-
-    def lift(of_one, *bounds_specs):
-        def local(data, root, trials, states, *bounds):
-            def one(args):
-                return of_one(job, data, root, *args, *bounds)
-
-            # One model alone is faster than a vmap of width 1: its products have no batch
-            # axis.
-            batch_size = width if width > 1 else None
-            return jax.lax.map(one, (trials, states), batch_size=batch_size)
-
-        return jax.shard_map(
-            local,
-            mesh=mesh,
-            in_specs=(shared, shared, by_trial, by_trial, *bounds_specs),
-            out_specs=by_trial,
-            # Devices share nothing and no gradient crosses shard_map; custom rules (the
-            # convolution's) cannot follow its types of what varies over devices.
-            check_vma=False,
-        )
-
-    by_trial, shared = PartitionSpec(AXIS), PartitionSpec()
-    spread = NamedSharding(mesh, by_trial)
-
-    @functools.partial(jax.jit, out_shardings=spread)
-    def init_all(data, root, trials):
-        return jax.vmap(functools.partial(init_trial, job, data, root))(trials)
-
-    def scale(job, data, root, trial, _):
-        return scale_trial(job, data, root, trial)
-
-    scale_all = jax.jit(lift(scale))
-
-    def init_and_scale(data, root, trials):
-        # One after another: together they would hold their images together.
-        scaling = scale_all(data, root, trials, trials)
-        return init_all(data, root, trials)._replace(scaling=scaling)
-
-    return Programs(
-        init_and_scale if job.learner.recipe.standardize else init_all,
-        jax.jit(lift(advance_trial, shared, shared), donate_argnums=3),
-        jax.jit(lift(evaluate_trial)),
-    )
-
-
 class Ensemble(NamedTuple):
-    """A job, with its data on every local device."""
+    """A job, with its data on every local device, or its images on the host."""
 
     job: Job
     mesh: Mesh
     data: Arrays
     root: jax.Array
+    images: Images | None = None  # where they stay on the host
+    room: Room = np.empty  # for probabilities then
 
     def programs(self, width: int, job: Job | None = None) -> Programs:
         """The compiled programs, with data and root key filled in."""
-
-        def filled(program: Callable) -> Callable:
-            return functools.partial(program, self.data, self.root)
-
-        return Programs(*map(filled, over_trials(job or self.job, self.mesh, width)))
+        lift = Lift(job or self.job, self.mesh, width)
+        if self.images is None:
+            return on_devices(lift, self.data, self.root)
+        return from_host(lift, self.data, self.root, self.images, self.room)
 
     def place(self, values: PyTree) -> PyTree:
         """Arrays with a leading axis of trials, spread over the devices."""
@@ -117,14 +56,23 @@ class Ensemble(NamedTuple):
 
 
 def make_ensemble(
-    job: Job, data: Dataset, root: jax.Array, masks: np.ndarray | None = None
+    job: Job,
+    data: Dataset,
+    root: jax.Array,
+    masks: np.ndarray | None = None,
+    placement: Placement = "device",
+    room: Room = np.empty,
 ) -> Ensemble:
-    """Place the data on all local devices, as one mesh.
+    """Place the data on all local devices, as one mesh; or leave the images on the host.
 
     masks: bits of the trials' subsets, uint8 [T, ceil(N / 8)]; None draws them.
+    room: makes the arrays for probabilities where images stay on the host.
     """
-    mesh = make_mesh()
-    return Ensemble(job, mesh, *everywhere((Arrays.of(data, masks), root), mesh))
+    mesh, on_host = make_mesh(), placement == "host"
+    arrays = Arrays.of(data, masks, with_images=not on_host)
+    images = Images(data.train.images, data.test.images) if on_host else None
+    arrays, root = everywhere((arrays, root), mesh)
+    return Ensemble(job, mesh, arrays, root, images, room)
 
 
 class Block(NamedTuple):
@@ -133,16 +81,17 @@ class Block(NamedTuple):
     trials: list[int]
     outcomes: Outcomes  # in NumPy
     states: TrainState  # on the devices; may hold more than `trials`: blocks are padded
+    waited: float = 0.0  # share of the chunks from the host that the devices waited for
 
 
 class InFlight(Protocol):
     """Where a block in training is kept, so that a crash loses only some epochs."""
 
     def load(self, trials: np.ndarray, like: TrainState) -> tuple[int, TrainState] | None:
-        """(epochs done, states) of these very trials, or None."""
+        """(steps done, states) of these very trials, or None."""
 
-    def epoch_done(self, trials: np.ndarray, epoch: int, states: TrainState) -> None:
-        """Called after each epoch with how many are done; saves only now and then."""
+    def steps_done(self, trials: np.ndarray, steps: int, states: TrainState) -> None:
+        """Called after each epoch or chunk with how many are done; saves now and then."""
 
 
 def run_blocks(
@@ -153,44 +102,56 @@ def run_blocks(
 ) -> Iterator[Block]:
     """Run the trials block by block.
 
-    While one block is being used, the next is already being computed. With in_flight,
-    blocks of one round are trained epoch by epoch, and can be taken up where they were.
+    While one block of several rounds is being used, the next is already being computed.
+    With in_flight, blocks of one round can be taken up where they were.
     """
     programs = ensemble.programs(plan.width)
+    rounds = plan.rounds if ensemble.images is None else 1
     side_by_side = plan.devices * plan.width
-    size = side_by_side * min(plan.rounds, -(-len(trials) // side_by_side))
+    size = side_by_side * min(rounds, -(-len(trials) // side_by_side))
+    last = ensemble.job.learner.recipe.epochs * ensemble.job.steps
     pending = None
     for start in range(0, len(trials), size):
         block = list(trials[start : start + size])
         # The last block is filled up, so that nothing compiles twice; the rest is cut off.
         numbers = np.array(block + [block[-1]] * (size - len(block)), np.int32)
         placed = ensemble.place(numbers)
-        if in_flight is None or plan.rounds > 1:
-            states = programs.init(placed)
-            states = programs.advance(placed, states, 0, ensemble.job.learner.recipe.epochs)
+        waits: list[bool] = []
+        if in_flight is None or rounds > 1:
+            states = programs.advance(placed, programs.init(placed), 0, last)
         else:
-            states = _by_epoch(ensemble, programs, numbers, in_flight)
-        dispatched = Block(block, programs.evaluate(placed, states), states)
+            states, waits = _step_by_step(ensemble, programs, numbers, in_flight)
+        waited = sum(waits) / max(1, len(waits))
+        dispatched = Block(block, programs.evaluate(placed, states), states, waited)
         if pending is not None:
             yield _fetch(pending)
         pending = dispatched
+        if rounds == 1:  # it took long, and a crash must not lose it
+            yield _fetch(pending)
+            pending = None
     if pending is not None:
         yield _fetch(pending)
 
 
-def _by_epoch(
+def _step_by_step(
     ensemble: Ensemble, programs: Programs, numbers: np.ndarray, in_flight: InFlight
-) -> TrainState:
-    placed = ensemble.place(numbers)
-    like = jax.eval_shape(programs.init, placed)
-    kept = in_flight.load(numbers, like)
+) -> tuple[TrainState, list[bool]]:
+    """Trained states; and of each chunk, whether the devices waited for it."""
+    placed, waits = ensemble.place(numbers), []
+    init = functools.partial(init_and_scale, ensemble.job, ensemble.data, ensemble.root)
+    kept = in_flight.load(numbers, jax.eval_shape(jax.vmap(init), numbers))
+    # The host may have stopped within an epoch, where devices cannot go on.
+    if kept and ensemble.images is None and kept[0] % ensemble.job.steps:
+        kept = None
     done, states = kept if kept else (0, programs.init(placed))
-    states = ensemble.place(states)
-    for epoch in range(done, ensemble.job.learner.recipe.epochs):
-        states = programs.advance(placed, states, epoch, epoch + 1)
-        jax.block_until_ready(states)
-        in_flight.epoch_done(numbers, epoch + 1, states)
-    return states
+    last = ensemble.job.learner.recipe.epochs * ensemble.job.steps
+
+    def after(steps: int, states: TrainState, waited: bool = False) -> None:
+        waits.append(waited)
+        in_flight.steps_done(numbers, steps, states)
+
+    states = programs.advance(placed, ensemble.place(states), done, last, after)
+    return states, waits
 
 
 def _fetch(block: Block) -> Block:

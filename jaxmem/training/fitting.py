@@ -12,6 +12,7 @@ from jaxmem.models.contract import Model, PyTree
 from jaxmem.training.augmentation import augment
 from jaxmem.training.batches import Batches
 from jaxmem.training.inputs import Scaling, to_float
+from jaxmem.training.pieces import Pieces, cut
 from jaxmem.training.recipes import Recipe
 
 # Rows per evaluation step: enough for the matrix units; for large images fewer, so that
@@ -134,28 +135,28 @@ def train_step(
 def fit(
     learner: Learner,
     state: TrainState,
-    images: jax.Array,
-    labels: jax.Array,
-    batches_of: Callable[[jax.Array], Batches],
-    epochs: tuple[jax.Array, jax.Array],
+    read: Callable[[Batches], tuple[jax.Array, jax.Array]],
+    batches: Batches,
 ) -> TrainState:
-    """Train on images [N, H, W, C] and labels int32 [N], from one epoch to before another.
+    """Train a step on each batch.
 
-    batches_of(epoch) says which rows each step of an epoch takes, at which weight, and how
-    they are augmented. The two epochs are arguments of the compiled program, so that a
-    training in parts is the same program, and gives the same bits, as one in a single call.
+    read(batch) gives the images [B, H, W, C] and labels int32 [B] of one batch, wherever
+    they lie.
     """
 
     def step(state, batch):
-        rows = images[batch.index]
+        images, labels = read(batch)
         if batch.views is not None:
-            rows = augment(rows, batch.views, learner.recipe.crop)
-        return train_step(learner, state, rows, labels[batch.index], batch.weight), None
+            images = augment(images, batch.views, learner.recipe.crop)
+        return train_step(learner, state, images, labels, batch.weight), None
 
-    def epoch(number, state):
-        return jax.lax.scan(step, state, batches_of(number))[0]
+    return jax.lax.scan(step, state, batches)[0]
 
-    return jax.lax.fori_loop(*epochs, epoch, state)
+
+def evaluation_pieces(rows: int, shape: tuple[int, ...]) -> Pieces:
+    """How R images of shape [H, W, C] are cut to be evaluated."""
+    least, most = EVAL_ROWS
+    return cut(rows, min(max(least, EVAL_VALUES // math.prod(shape)), most))
 
 
 def predict(
@@ -165,32 +166,40 @@ def predict(
     labels: jax.Array,
     probabilities: bool = False,
 ) -> Predictions:
-    """Evaluate on images [R, H, W, C] and labels int32 [R], in chunks of rows."""
-    rows = labels.size
-    least, most = EVAL_ROWS
-    chunk = min(max(least, EVAL_VALUES // math.prod(images.shape[1:])), most, rows)
-    # The last chunk overlaps the one before it, so that all have one shape.
-    starts = jnp.minimum(jnp.arange(0, rows, chunk), rows - chunk)
+    """Evaluate on images [R, H, W, C] and labels int32 [R], piece by piece."""
+    pieces = evaluation_pieces(labels.size, images.shape[1:])
 
     def one(start):
-        batch = jax.lax.dynamic_slice_in_dim(images, start, chunk)
-        label = jax.lax.dynamic_slice_in_dim(labels, start, chunk)
-        inputs = to_float(batch, state.scaling)
-        logits, _ = model.apply(state.params, state.model_state, inputs, None)
-        loss = optax.softmax_cross_entropy_with_integer_labels(logits, label)
-        offset = jnp.argmax(logits, axis=-1) - label
-        is_label = jax.nn.one_hot(label, logits.shape[-1], dtype=bool)
-        others = jax.nn.logsumexp(logits, axis=-1, where=~is_label)
-        margin = jnp.sum(logits, axis=-1, where=is_label) - others
-        probability = jax.nn.softmax(logits) if probabilities else None
-        return (offset, loss, margin, probability), jnp.all(jnp.isfinite(logits))
+        batch = jax.lax.dynamic_slice_in_dim(images, start, pieces.size)
+        label = jax.lax.dynamic_slice_in_dim(labels, start, pieces.size)
+        return predict_piece(model, state, batch, label, probabilities)
 
-    chunks, finite = jax.lax.map(one, starts)
+    found = jax.lax.map(one, jnp.asarray(pieces.start))
 
-    def flat(chunks):
-        overlap = starts.size * chunk - rows
-        body = chunks[:-1].reshape(-1, *chunks.shape[2:])
-        return jnp.concatenate([body, chunks[-1, overlap:]])
+    def flat(found):
+        body = found[:-1].reshape(-1, *found.shape[2:])
+        return jnp.concatenate([body, found[-1, pieces.overlap :]])
 
-    offset, loss, margin, probability = jax.tree.map(flat, chunks)
-    return Predictions(offset, loss, margin, jnp.all(finite), probability)
+    whole = jax.tree.map(flat, found._replace(finite=None))
+    return whole._replace(finite=jnp.all(found.finite))
+
+
+def predict_piece(
+    model: Model,
+    state: TrainState,
+    images: jax.Array,
+    labels: jax.Array,
+    probabilities: bool = False,
+) -> Predictions:
+    """Evaluate on images [R, H, W, C] and labels int32 [R], all at once."""
+    inputs = to_float(images, state.scaling)
+    logits, _ = model.apply(state.params, state.model_state, inputs, None)
+    is_label = jax.nn.one_hot(labels, logits.shape[-1], dtype=bool)
+    others = jax.nn.logsumexp(logits, axis=-1, where=~is_label)
+    return Predictions(
+        offset=jnp.argmax(logits, axis=-1) - labels,
+        loss=optax.softmax_cross_entropy_with_integer_labels(logits, labels),
+        margin=jnp.sum(logits, axis=-1, where=is_label) - others,
+        finite=jnp.all(jnp.isfinite(logits)),
+        probability=jax.nn.softmax(logits) if probabilities else None,
+    )

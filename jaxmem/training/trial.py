@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxmem.data import Dataset
@@ -18,12 +17,12 @@ from jaxmem.training.batches import (
     epoch_key,
     steps_per_epoch,
 )
-from jaxmem.training.fitting import Learner, TrainState
+from jaxmem.training.fitting import Learner, Predictions, TrainState
 from jaxmem.training.inputs import Scaling, measure
 from jaxmem.training.keys import Purpose, trial_key
 from jaxmem.training.outcomes import Evaluation, Outcomes, outcomes_of
 from jaxmem.training.recipes import Recipe
-from jaxmem.training.subsets import SubsetRule
+from jaxmem.training.subsets import Subset, SubsetRule
 
 
 class Job(NamedTuple):
@@ -36,9 +35,22 @@ class Job(NamedTuple):
     quantities: tuple[str, ...]  # of `outcomes.QUANTITIES`
     first_steps: int | None = None  # of each epoch, to time them; None: all
 
+    @property
+    def steps(self) -> int:
+        """How many an epoch has."""
+        return min(self.learner.steps, self.first_steps or self.learner.steps)
+
+    @property
+    def probabilities(self) -> bool:
+        """Whether class probabilities are wanted."""
+        return "held_out_probability" in self.quantities
+
 
 class Arrays(NamedTuple):
-    """The part of a Dataset that lies on the devices."""
+    """The part of a Dataset that lies on the devices.
+
+    Where images stay on the host, the first one alone is here, for its shape.
+    """
 
     train_images: jax.Array  # [N, H, W, C], uint8 or float32
     train_labels: jax.Array  # int32 [N]
@@ -47,10 +59,14 @@ class Arrays(NamedTuple):
     masks: jax.Array | None = None  # bits of given subsets, uint8 [T, ceil(N / 8)]
 
     @classmethod
-    def of(cls, data: Dataset, masks: np.ndarray | None = None) -> "Arrays":
+    def of(
+        cls, data: Dataset, masks: np.ndarray | None = None, with_images: bool = True
+    ) -> "Arrays":
         """The arrays of a dataset, still in NumPy."""
         train, test = data.train, data.test
-        arrays = train.images, train.labels, test.images, test.labels, masks
+        rows = slice(None) if with_images else slice(1)
+        images = train.images[rows], test.images[rows]
+        arrays = images[0], train.labels, images[1], test.labels, masks
         return cls(*arrays)  # type: ignore[arg-type]  # JAX's once they are on devices
 
 
@@ -89,10 +105,16 @@ def init_trial(job: Job, data: Arrays, root: jax.Array, trial: jax.Array) -> Tra
 
 def scale_trial(job: Job, data: Arrays, root: jax.Array, trial: jax.Array) -> Scaling:
     """The scaling of the inputs that ONE trial sees."""
-    subset, _ = job.subsets.draw(root, trial, data.masks)
-    if isinstance(subset.count, int):  # else it is sorted: sums go by what is in it alone
-        subset = subset._replace(index=jnp.sort(subset.index))
-    return measure(data.train_images, subset)
+    subset, mask = job.subsets.draw(root, trial, data.masks)
+    return measure(data.train_images, mask, subset.count)
+
+
+def init_and_scale(job: Job, data: Arrays, root: jax.Array, trial: jax.Array) -> TrainState:
+    """ONE trial before its first step."""
+    state = init_trial(job, data, root, trial)
+    if not job.learner.recipe.standardize:
+        return state
+    return state._replace(scaling=scale_trial(job, data, root, trial))
 
 
 def advance_trial(
@@ -105,35 +127,64 @@ def advance_trial(
     last: jax.Array,
 ) -> TrainState:
     """Train ONE trial for the epochs first … last - 1."""
-    subset, mask = job.subsets.draw(root, trial, data.masks)
+    subset = job.subsets.draw(root, trial, data.masks)
+
+    def read(batch: Batches) -> tuple[jax.Array, jax.Array]:
+        return data.train_images[batch.index], data.train_labels[batch.index]
+
+    # The epochs are arguments of the compiled program, so that a training in parts is the
+    # same program, and gives the same bits, as one in a single call.
+    def train_epoch(epoch: jax.Array, state: TrainState) -> TrainState:
+        batches = draw_batches(job, root, trial, subset, epoch)
+        return fitting.fit(job.learner, state, read, batches)
+
+    return jax.lax.fori_loop(first, last, train_epoch, state)
+
+
+def draw_batches(
+    job: Job,
+    root: jax.Array,
+    trial: jax.Array,
+    subset: tuple[Subset, jax.Array],
+    epoch: jax.Array,
+) -> Batches:
+    """One epoch of ONE trial, of what `SubsetRule.draw` gave for it."""
     recipe, steps = job.learner.recipe, job.learner.steps
-
-    def batches_of(epoch: jax.Array) -> Batches:
-        batches = epoch_batches(job.batching, root, trial, epoch, subset, mask, steps)
-        if recipe.crop or recipe.mirror:
-            purposes = Purpose.AUGMENTATION, Purpose.SHARED_AUGMENTATION
-            key = epoch_key(job.batching, root, trial, epoch, *purposes)
-            views = draw_views(key, batches.index.shape, recipe.crop, recipe.mirror)
-            batches = batches._replace(views=views)
-        return jax.tree.map(lambda a: a[: job.first_steps], batches)
-
-    images, labels = data.train_images, data.train_labels
-    return fitting.fit(job.learner, state, images, labels, batches_of, (first, last))
+    batches = epoch_batches(job.batching, root, trial, epoch, *subset, steps)
+    if recipe.crop or recipe.mirror:
+        purposes = Purpose.AUGMENTATION, Purpose.SHARED_AUGMENTATION
+        key = epoch_key(job.batching, root, trial, epoch, *purposes)
+        views = draw_views(key, batches.index.shape, recipe.crop, recipe.mirror)
+        batches = batches._replace(views=views)
+    return jax.tree.map(lambda a: a[: job.first_steps], batches)
 
 
 def evaluate_trial(
     job: Job, data: Arrays, root: jax.Array, trial: jax.Array, state: TrainState
 ) -> Outcomes:
     """What ONE trained trial says of all examples."""
-    subset, mask = job.subsets.draw(root, trial, data.masks)
 
     def predict(images, labels, probabilities=False):
         return fitting.predict(job.learner.model, state, images, labels, probabilities)
 
-    probabilities = "held_out_probability" in job.quantities
+    train = predict(data.train_images, data.train_labels, job.probabilities)
+    test = predict(data.test_images, data.test_labels)
+    return conclude_trial(job, data, root, trial, train, test)
+
+
+def conclude_trial(
+    job: Job,
+    data: Arrays,
+    root: jax.Array,
+    trial: jax.Array,
+    train: Predictions,
+    test: Predictions,
+) -> Outcomes:
+    """What is kept of what ONE trial says of all examples."""
+    subset, mask = job.subsets.draw(root, trial, data.masks)
     evaluation = Evaluation(
-        train=predict(data.train_images, data.train_labels, probabilities),
-        test=predict(data.test_images, data.test_labels),
+        train=train,
+        test=test,
         mask=mask,
         count=subset.count,
         num_classes=job.num_classes,

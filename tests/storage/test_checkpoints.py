@@ -108,7 +108,7 @@ planning.BLOCK_SECONDS, kept.SECONDS = 0, 0  # one round a block, kept after eve
 load = kept.TrainingOnDisk.load
 def said(*args):
     found = load(*args)
-    print("from epoch", found[0] if found else 0, flush=True)
+    print("from step", found[0] if found else 0, flush=True)
     return found
 kept.TrainingOnDisk.load = said
 run_trials(
@@ -134,8 +134,8 @@ def test_killed_in_flight_resumes_from_there_with_the_same_result(tmp_path):
         assert not (workdir / "in_flight").exists()
         return int(out.split()[2]), jaxmem.open_run(workdir)
 
-    (epoch, resumed), (zero, uninterrupted) = finish(killed), finish(whole)
-    assert epoch >= 3 and zero == 0
+    (step, resumed), (zero, uninterrupted) = finish(killed), finish(whole)
+    assert step >= 3 * 16 and zero == 0
     for name in ("included", "train_correct", "test_correct", "final_loss"):
         np.testing.assert_array_equal(
             getattr(resumed, name), getattr(uninterrupted, name), err_msg=name

@@ -45,8 +45,8 @@ def params_of(ensemble, width, trials):
     """Final parameters of the trials, as the ensemble trains them."""
     programs = ensemble.programs(width)
     placed = ensemble.place(np.array(trials, np.int32))
-    epochs = ensemble.job.learner.recipe.epochs
-    return programs.advance(placed, programs.init(placed), 0, epochs).params
+    steps = ensemble.job.learner.recipe.epochs * ensemble.job.steps
+    return programs.advance(placed, programs.init(placed), 0, steps).params
 
 
 def outcomes_of(ensemble, trials):
@@ -56,7 +56,7 @@ def outcomes_of(ensemble, trials):
 
 def alone(ensemble, trial, one=train):
     """One trial, with no vmap, no shard_map and one device."""
-    job, _, data, root = ensemble
+    job, _, data, root = ensemble[:4]
     host = jax.tree.map(np.asarray, data), jax.random.key_data(root)
     data, root = jax.device_put(host, jax.devices()[0])
     root = jax.random.wrap_key_data(root, impl="threefry2x32")
@@ -96,7 +96,7 @@ def test_trial_is_the_same_in_a_vmap(digits, batching, width):
 
 def test_trial_is_the_same_under_pmap(digits):
     ensemble = make(digits)
-    job, _, data, root = ensemble
+    job, _, data, root = ensemble[:4]
     many = params_of(ensemble, 1, range(4))
 
     def one(data, root, trial):
