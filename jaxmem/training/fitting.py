@@ -149,7 +149,7 @@ def fit(
     def step(state, batch):
         rows = images[batch.index]
         if batch.views is not None:
-            rows = augment(rows, batch.views, learner.recipe.crop)
+            rows = augment(rows, batch.views, learner.recipe)
         return train_step(learner, state, rows, labels[batch.index], batch.weight), None
 
     def epoch(number, state):

@@ -10,7 +10,7 @@ from jaxmem.data import Dataset
 from jaxmem.errors import InputError
 from jaxmem.models import Model
 from jaxmem.training import fitting
-from jaxmem.training.augmentation import draw_views
+from jaxmem.training.augmentation import augments, draw_views
 from jaxmem.training.batches import (
     Batches,
     Batching,
@@ -107,13 +107,14 @@ def advance_trial(
     """Train ONE trial for the epochs first … last - 1."""
     subset, mask = job.subsets.draw(root, trial, data.masks)
     recipe, steps = job.learner.recipe, job.learner.steps
+    shape = data.train_images.shape[1:]
 
     def batches_of(epoch: jax.Array) -> Batches:
         batches = epoch_batches(job.batching, root, trial, epoch, subset, mask, steps)
-        if recipe.crop or recipe.mirror:
+        if augments(recipe):
             purposes = Purpose.AUGMENTATION, Purpose.SHARED_AUGMENTATION
             key = epoch_key(job.batching, root, trial, epoch, *purposes)
-            views = draw_views(key, batches.index.shape, recipe.crop, recipe.mirror)
+            views = draw_views(key, batches.index.shape, shape, recipe)
             batches = batches._replace(views=views)
         return jax.tree.map(lambda a: a[: job.first_steps], batches)
 
