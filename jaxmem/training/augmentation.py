@@ -72,19 +72,22 @@ def of_centre(model: Model, train_size: int) -> Model:
     """
     if not train_size:
         return model
-    init, apply, features = model
-    return Model(
-        lambda key, image: init(key, centre(image[None], train_size)[0]),
-        lambda params, state, images, weights: apply(
-            params, state, centre(images, train_size), weights
-        ),
-        features
-        and (lambda params, state, images: features(params, state, centre(images, train_size))),
-    )
+
+    def init(key, image):
+        return model.init(key, centre(image[None], train_size)[0])
+
+    def apply(params, state, images, weights):
+        return model.apply(params, state, centre(images, train_size), weights)
+
+    def features(params, state, images):
+        assert model.features is not None
+        return model.features(params, state, centre(images, train_size))
+
+    return Model(init, apply, features if model.features else None)
 
 
 def draw_views(
-    key: jax.Array, places: tuple[int, int], shape: tuple[int, ...], recipe: Recipe
+    key: jax.Array, places: tuple[int, ...], shape: tuple[int, ...], recipe: Recipe
 ) -> Views:
     """Views of an epoch of (S, B) places of images of a shape [H, W, C], by its key.
 
@@ -104,7 +107,7 @@ def draw_views(
 
 
 def _draw_sizes(
-    key: jax.Array, places: tuple[int, int], shape: tuple[int, ...], least: float
+    key: jax.Array, places: tuple[int, ...], shape: tuple[int, ...], least: float
 ) -> jax.Array:
     """Heights and widths of resized crops: int32 [S, B, 2].
 
