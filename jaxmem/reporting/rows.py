@@ -1,5 +1,6 @@
 """Examples that are rows of numbers [1, D, 1], not pictures: their values as figures."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from jaxmem.estimates.results import Run
 ROWS = 8  # memorized rows that are shown
 FEATURES = 6  # columns shown of each
 CLASSES = 3  # other classes of which the nearest row is shown
+NAME = 18  # letters of a column's name
 SAMPLE = 10_000  # rows that say how much a feature varies
 CHUNK = 2**22  # numbers that are compared at a time
 SPREAD = 3.5  # standard deviations that a picture of a row shows on each side
@@ -75,7 +77,7 @@ def memorized_rows(run: Run, data: Dataset) -> Figure:
     mem = run.memorization
     order = np.argsort(-np.nan_to_num(mem, nan=-2), kind="stable")
     chosen = [int(row) for row in order[:ROWS] if np.isfinite(mem[row])]
-    figure = Figure(figsize=(9, 1.6 * max(1, len(chosen))))
+    figure = Figure(figsize=(12, 1.6 * max(1, len(chosen))))
     axes = figure.subplots(max(1, len(chosen)), 1, squeeze=False)[:, 0]
     for axis in axes:
         axis.axis("off")
@@ -127,4 +129,4 @@ def _class(data: Dataset, label: int) -> str:
 
 def _feature(data: Dataset, feature: int) -> str:
     names: Sequence[str] = data.feature_names
-    return names[feature] if names else f"feature {feature}"
+    return textwrap.shorten(names[feature], NAME) if names else f"feature {feature}"
