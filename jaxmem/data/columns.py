@@ -93,14 +93,19 @@ def text_labels(what: str, labels: np.ndarray) -> np.ndarray:
     return names
 
 
+def feature_names(table, asked: str | None, label: str) -> list[str]:
+    """The columns asked for, or all but the label's and `split`."""
+    if asked is not None:
+        return [name.strip() for name in asked.split(",")]
+    return [n for n in table.column_names if n not in (label, "split")]
+
+
 def features(source, table, asked: str | None, label: str) -> np.ndarray:
-    """The numeric columns, all but the label's or those asked for, as one array [R, D].
+    """The numeric columns, by `feature_names`, as one array [R, D].
 
     Raises InputError, naming the column, for strings, dates and missing values.
     """
-    names = [n for n in table.column_names if n not in (label, "split")]
-    if asked is not None:
-        names = [name.strip() for name in asked.split(",")]
+    names = feature_names(table, asked, label)
     if len(names) == 1 and names[0] in table.column_names:
         values = table[names[0]]
         if hasattr(values.type, "value_type"):  # lists

@@ -33,6 +33,7 @@ class Dataset(NamedTuple):
     num_classes: int
     class_names: tuple[str, ...] = ()  # of 0 … C - 1; () where they are just numbers
     recipes: str | None = None  # whose recipes are for these data, where it is known
+    feature_names: tuple[str, ...] = ()  # of the D columns of rows, where they have names
 
     @property
     def fingerprint(self) -> str:
@@ -138,4 +139,5 @@ def make_dataset(
         Examples(test, labels.test, ids_of(test), tt_names),
         labels.num_classes,
         labels.class_names,
+        feature_names=tuple(map(str, tr.columns)),
     )

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from jaxmem.data.dataset import Dataset
 from jaxmem.data.listings import LISTING, read_listing
 from jaxmem.data.options import Options, only
 from jaxmem.data.preparation import prepare
-from jaxmem.data.rows import Rows, Source, check_classes, listed_rows
+from jaxmem.data.rows import Rows, Source, all_labels, check_classes, listed_rows
 from jaxmem.data.splits import TEST, split_rows, take_splits
 from jaxmem.errors import InputError
 
@@ -20,6 +21,7 @@ SUFFIXES = (
     *(".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"),
     *(".ppm", ".pgm", ".pbm", ".jp2", ".avif"),
 )
+SYNSET = re.compile(r"n\d{8}")  # of WordNet, as ImageNet's folders are called
 SPLITS = ("train", "training", *TEST)
 
 
@@ -49,9 +51,21 @@ def load_folder(folder: Path, class_names: Sequence[str], options: Options) -> D
         train, test, read = _take_split_folders(folder, images, options)
     check_classes(train, test)
     source = Source(
-        folder.resolve().name, train, test, _state(images, read), tuple(class_names)
+        folder.resolve().name,
+        train,
+        test,
+        _state(images, read),
+        tuple(class_names),
+        recipes=_recipes(train),
     )
     return prepare(source, options)
+
+
+def _recipes(rows: Rows) -> str | None:
+    """ImageNet's, for its 1,000 class folders, whatever the folder above is called."""
+    found = np.unique(all_labels(rows)).tolist()
+    is_imagenet = len(found) == 1000 and all(SYNSET.fullmatch(str(c)) for c in found)
+    return "imagenet2012" if is_imagenet else None
 
 
 def _listing(folder: Path, options: Options) -> Path | None:

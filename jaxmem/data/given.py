@@ -21,6 +21,7 @@ class Given(NamedTuple):
     y: Any
     names: np.ndarray | None  # str [R], where what was given has some
     class_names: tuple[str, ...] = ()
+    columns: tuple = ()  # of a frame
 
 
 def take_given(split: str, x, y) -> Given:
@@ -40,7 +41,7 @@ def take_given(split: str, x, y) -> Given:
     elif hasattr(x, "columns") and hasattr(x, "__getitem__"):
         index = getattr(x, "index", range(len(x)))
         names = np.array([str(name) for name in index])
-        return Given(_frame(key, x), y, names, class_names)
+        return Given(_frame(key, x), y, names, class_names, tuple(x.columns))
     elif _is_pictures(x):
         x = _pictures(key, x)
     return Given(x, y, None, class_names)

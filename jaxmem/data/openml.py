@@ -40,7 +40,13 @@ def load_openml(name: str, class_names: Sequence[str], options: Options) -> Data
         data = from_rows(f"openml-{name.removeprefix('openml:')}", train, test, class_names)
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
-    return data
+    return data._replace(feature_names=tuple(_chosen(found, options)))
+
+
+def _chosen(found: Any, options: Options) -> list[str]:
+    if options.input_key is None:
+        return list(found.feature_names)
+    return [column.strip() for column in options.input_key.split(",")]
 
 
 def _fetch(name: str, options: Options) -> Any:
@@ -71,10 +77,7 @@ def _features(name: str, found: Any, options: Options) -> np.ndarray:
     """The columns [R, D]; raises InputError, naming it, for one that holds no numbers."""
     if hasattr(found.data, "toarray"):
         raise InputError(f"{name} is sparse; save it as .npz: x.toarray()")
-    names = list(found.feature_names)
-    chosen = names
-    if options.input_key is not None:
-        chosen = [column.strip() for column in options.input_key.split(",")]
+    names, chosen = list(found.feature_names), _chosen(found, options)
     return np.stack([_column(name, found, names, column) for column in chosen], axis=1)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxmem.data.columns import (
+    feature_names,
     features,
     label_column,
     read_csv,
@@ -36,9 +37,11 @@ def load_table(path: Path, class_names: Sequence[str], options: Options) -> Data
     rows = numbered_rows(x, y)
     train, test = split_rows(str(path), rows, split_column(table), options)
     try:
-        return from_rows(path.stem, train, test, class_names)
+        data = from_rows(path.stem, train, test, class_names)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+    names = tuple(feature_names(table, options.input_key, key))
+    return data._replace(feature_names=names if len(names) == x.shape[1] else ())
 
 
 def numbered_rows(x: np.ndarray, y: np.ndarray) -> Rows:

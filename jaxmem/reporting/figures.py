@@ -10,6 +10,7 @@ from jaxmem.data import Dataset, Examples
 from jaxmem.errors import InputError
 from jaxmem.estimates.pairs import Pairs
 from jaxmem.estimates.results import Run
+from jaxmem.reporting.rows import Scale, draw_row, memorized_rows, scale_of
 
 CLASSES = 10  # rows of that figure
 LEVELS = 3  # examples of each class at low, middle and high mem (Figure 1)
@@ -28,6 +29,8 @@ def save_all(run: Run, data: Dataset, pairs: Pairs, mem_threshold: float) -> Non
         "memorization_examples": examples(run.memorization, data),
         "influence_examples": influence(run, data, pairs),
     }
+    if scale_of(data) is not None:
+        figures["memorized_rows"] = memorized_rows(run, data)
     for name, figure in figures.items():
         save(figure, run.workdir / f"{name}.png")
 
@@ -68,7 +71,7 @@ def _histogram(values: np.ndarray, name: str, of: str) -> tuple[Figure, np.ndarr
 
 def examples(mem: np.ndarray, data: Dataset) -> Figure:
     """Of the first CLASSES classes, examples at low, middle and high mem (Figure 1)."""
-    classes = min(data.num_classes, CLASSES)
+    classes, scale = min(data.num_classes, CLASSES), scale_of(data)
     groups = ("low", "middle", "high")
     figure = Figure(figsize=(1.0 * LEVELS * len(groups) + 1, 1.15 * classes))
     axes = figure.subplots(classes, LEVELS * len(groups), squeeze=False)
@@ -80,7 +83,7 @@ def examples(mem: np.ndarray, data: Dataset) -> Figure:
             if row is None:
                 axis.axis("off")
             else:
-                _show(axis, data.train, row, f"{mem[row]:.2f}")
+                _show(axis, data.train, row, f"{mem[row]:.2f}", scale)
         axes[label, 0].set_ylabel(_class(data, label), fontsize=8)
     for g, name in enumerate(groups):
         axes[0, LEVELS * g + 1].annotate(
@@ -112,7 +115,7 @@ def influence(run: Run, data: Dataset, pairs: Pairs) -> Figure:
     Of its own class. The training examples of the strongest pairs come first, then those of
     highest mem.
     """
-    mem = run.memorization
+    mem, scale = run.memorization, scale_of(data)
     by_mem = np.argsort(-np.nan_to_num(mem, nan=-1), kind="stable")
     candidates = np.concatenate([pairs.tr_idx, by_mem])
     _, first = np.unique(candidates, return_index=True)
@@ -123,13 +126,13 @@ def influence(run: Run, data: Dataset, pairs: Pairs) -> Figure:
         columns = np.flatnonzero(data.test.labels == data.train.labels[row])
         infl, _ = run.influence_with_se([row], columns)
         most = np.argsort(-np.nan_to_num(infl[0], nan=-2), kind="stable")[:INFLUENCED]
-        _show(line[0], data.train, row, f"mem {mem[row]:.2f}")
+        _show(line[0], data.train, row, f"mem {mem[row]:.2f}", scale)
         line[0].set_ylabel(_class(data, data.train.labels[row]), fontsize=8)
         for axis in line[1:]:
             axis.axis("off")
         for axis, k in zip(line[1:], most, strict=False):
             axis.axis("on")
-            _show(axis, data.test, columns[k], f"infl {infl[0, k]:.2f}")
+            _show(axis, data.test, columns[k], f"infl {infl[0, k]:.2f}", scale)
     axes[0, 0].annotate(
         "train", (0.5, 1.4), xycoords="axes fraction", ha="center", fontsize=10
     )
@@ -143,9 +146,22 @@ def _class(data: Dataset, label: int) -> str:
     return data.class_names[label] if data.class_names else f"class {label}"
 
 
-def _show(axis, examples: Examples, row: int, title: str) -> None:
-    """Draw an image [H, W, C], grey of one channel, over the end of its name."""
+def _show(
+    axis, examples: Examples, row: int, title: str, scale: Scale | None = None
+) -> None:
+    """Draw an image, or by a scale the values of a row, over the end of its name."""
     image, name = examples.images[row], str(examples.names[row])
+    if scale is None:
+        _draw_image(axis, image)
+    else:
+        draw_row(axis, scale.standardised(image))
+    axis.set_title(title, fontsize=8, pad=2)
+    axis.set_xlabel(name[-NAME:], fontsize=5, labelpad=1)
+    axis.set(xticks=[], yticks=[])
+
+
+def _draw_image(axis, image: np.ndarray) -> None:
+    """An image [H, W, C], grey of one channel."""
     grey = image.shape[-1] < 3
     pixels = image[..., 0] if grey else image[..., :3]
     if pixels.dtype != np.uint8:
@@ -153,6 +169,3 @@ def _show(axis, examples: Examples, row: int, title: str) -> None:
         low, high = pixels.min(), pixels.max()
         pixels = (pixels - low) / (high - low if high > low else 1)
     axis.imshow(pixels, cmap="gray_r" if grey else None, interpolation="nearest")
-    axis.set_title(title, fontsize=8, pad=2)
-    axis.set_xlabel(name[-NAME:], fontsize=5, labelpad=1)
-    axis.set(xticks=[], yticks=[])

@@ -12,6 +12,7 @@ from jaxmem.data import Dataset
 from jaxmem.errors import InputError
 from jaxmem.models import Spec, check_model, make_model
 from jaxmem.storage.config import Inputs, RunConfig
+from jaxmem.training.augmentation import check_views, of_centre
 from jaxmem.training.batches import Batching
 from jaxmem.training.ensemble import Ensemble, make_ensemble
 from jaxmem.training.inputs import describe_inputs
@@ -86,7 +87,8 @@ def configure(
     root = root_key(seed)
     chosen = recipe_for(data.recipes, model, subsets.size, **recipe)
     spec = Spec(data.num_classes, chosen.hidden, jnp.dtype(chosen.precision))
-    architecture = make_model(model, spec)
+    check_views(data.train.images.shape[1:], chosen)
+    architecture = of_centre(make_model(model, spec), chosen.train_size)
     config = RunConfig(
         dataset=data.name,
         data=data.fingerprint,

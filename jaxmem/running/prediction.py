@@ -24,6 +24,7 @@ from jaxmem.running.evaluating import predict_models
 from jaxmem.running.planning import Placing, choose_placement
 from jaxmem.storage.checkpoints import KeptModels, kept_part
 from jaxmem.storage.config import Inputs
+from jaxmem.training.augmentation import of_centre
 from jaxmem.training.ensemble import Placement
 from jaxmem.training.fitting import TrainState
 from jaxmem.training.inputs import describe_inputs, no_moments, scaling_of, to_float
@@ -173,7 +174,7 @@ def _open(workdir: str | Path, data: Dataset) -> _Kept:
             f"{workdir} know {shape}"
         )
     spec = Spec(run.config.num_classes, recipe.hidden, jnp.dtype(recipe.precision))
-    model = make_model(run.config.model, spec)
+    model = of_centre(make_model(run.config.model, spec), recipe.train_size)
     image = jax.ShapeDtypeStruct(shape, jnp.float32)
     params, state = jax.eval_shape(model.init, jax.random.key(0), image)
     scaling = None

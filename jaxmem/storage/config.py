@@ -11,7 +11,7 @@ from jaxmem._shared.arguments import number, whole
 from jaxmem._shared.files import read_json, write_json
 from jaxmem.errors import InputError
 from jaxmem.storage.schema import SCHEMA, Quantity, Sizes
-from jaxmem.training.recipes import Recipe
+from jaxmem.training.recipes import LATER, Recipe
 from jaxmem.training.subsets import SubsetRule, subset_size
 from jaxmem.version import __version__
 
@@ -172,6 +172,7 @@ def _parsed(kind, value, what: str):
         return tuple(_parsed(parts[0], item, what) for item in value)
     if hasattr(kind, "__annotations__") and isinstance(value, dict):
         kinds = get_type_hints(kind)
+        value = {**LATER, **value} if kind is Recipe else value
         if value.keys() != kinds.keys():
             odd = ", ".join(sorted(value.keys() ^ kinds.keys()))
             raise InputError(f"{what} is damaged: it lacks, or does not know, {odd}")

@@ -59,7 +59,7 @@ def _draw_trial(
     job: Job, data: Arrays, root: jax.Array, trial: jax.Array, epoch: jax.Array
 ) -> Batches:
     subset = job.subsets.draw(root, trial, data.masks)
-    return draw_batches(job, root, trial, subset, epoch)
+    return draw_batches(job, data, root, trial, subset, epoch)
 
 
 def _fit_chunk(

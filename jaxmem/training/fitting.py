@@ -147,7 +147,7 @@ def fit(
     def step(state, batch):
         images, labels = read(batch)
         if batch.views is not None:
-            images = augment(images, batch.views, learner.recipe.crop)
+            images = augment(images, batch.views, learner.recipe)
         return train_step(learner, state, images, labels, batch.weight), None
 
     return jax.lax.scan(step, state, batches)[0]

@@ -9,7 +9,7 @@ from jaxmem.data import Dataset
 from jaxmem.errors import InputError
 from jaxmem.models import Model
 from jaxmem.training import fitting
-from jaxmem.training.augmentation import draw_views
+from jaxmem.training.augmentation import augments, draw_views
 from jaxmem.training.batches import (
     Batches,
     Batching,
@@ -135,7 +135,7 @@ def advance_trial(
     # The epochs are arguments of the compiled program, so that a training in parts is the
     # same program, and gives the same bits, as one in a single call.
     def train_epoch(epoch: jax.Array, state: TrainState) -> TrainState:
-        batches = draw_batches(job, root, trial, subset, epoch)
+        batches = draw_batches(job, data, root, trial, subset, epoch)
         return fitting.fit(job.learner, state, read, batches)
 
     return jax.lax.fori_loop(first, last, train_epoch, state)
@@ -143,6 +143,7 @@ def advance_trial(
 
 def draw_batches(
     job: Job,
+    data: Arrays,
     root: jax.Array,
     trial: jax.Array,
     subset: tuple[Subset, jax.Array],
@@ -151,10 +152,11 @@ def draw_batches(
     """One epoch of ONE trial, of what `SubsetRule.draw` gave for it."""
     recipe, steps = job.learner.recipe, job.learner.steps
     batches = epoch_batches(job.batching, root, trial, epoch, *subset, steps)
-    if recipe.crop or recipe.mirror:
+    if augments(recipe):
         purposes = Purpose.AUGMENTATION, Purpose.SHARED_AUGMENTATION
         key = epoch_key(job.batching, root, trial, epoch, *purposes)
-        views = draw_views(key, batches.index.shape, recipe.crop, recipe.mirror)
+        shape = data.train_images.shape[1:]
+        views = draw_views(key, batches.index.shape, shape, recipe)
         batches = batches._replace(views=views)
     return jax.tree.map(lambda a: a[: job.first_steps], batches)
 

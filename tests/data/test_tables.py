@@ -35,6 +35,7 @@ def test_numeric_columns_and_a_label(tmp_path, ending):
     data = load(write(tmp_path / f"zoo.{ending}"))
     assert (data.name, data.class_names) == ("zoo", ("ant", "bee", "cat"))
     assert data.train.images.shape == (24, 1, 3, 1)
+    assert data.feature_names == ("length", "legs", "wild")
     assert np.bincount(data.test.labels).tolist() == [2, 2, 2]
     for row, image in zip(data.train.names.astype(int), data.train.images, strict=True):
         expected = [COLUMNS[key][row] for key in ("length", "legs", "wild")]

@@ -5,7 +5,8 @@ import pytest
 
 import jaxmem
 from jaxmem.estimates.pairs import Pairs
-from jaxmem.reporting import figures
+from jaxmem.estimates.predictions import HeldOutPrediction
+from jaxmem.reporting import figures, rows
 
 
 def shown(figure):
@@ -91,3 +92,62 @@ def test_influence_rows_are_strongest_first(data):
     np.testing.assert_array_equal(
         images[1][1], first if first.shape[-1] == 3 else first[..., 0]
     )
+
+
+@pytest.fixture
+def table():
+    """Three features of ten training rows; row 9 lies among the others' class."""
+    x = np.zeros((10, 3), np.float32)
+    x[:, 0] = [0, 1, 2, 3, 4, 20, 21, 22, 23, 2.2]
+    x[:, 1] = 7  # constant
+    x[:, 2] = [0, 0, 0, 0, 0, 1, 1, 1, 1, 0]
+    y = np.array([0, 0, 0, 0, 0, 1, 1, 1, 1, 1])
+    data = jaxmem.make_dataset("t", x, y, x[:4], y[:4], class_names=("ant", "bee"))
+    return data._replace(feature_names=("length", "legs", "wings"))
+
+
+def test_nearest_rows_by_class(table):
+    scale = rows.scale_of(table)
+    values = table.train.images[:, 0, :, 0]
+    np.testing.assert_allclose(scale.mean, values.mean(axis=0), rtol=1e-6)
+    deviation = np.where(values.std(axis=0) > 0, values.std(axis=0), 1)
+    near = rows.nearest_by_class(table, 9, scale)
+    assert [n.row for n in near] == [2, 5]  # of ants, then of bees; never itself
+    expected = np.sqrt((((values[9] - values[5]) / deviation) ** 2).sum())
+    np.testing.assert_allclose(near[1].distance, expected, rtol=1e-5)
+
+
+def test_memorized_rows_show_values(table):
+    class Run:
+        memorization = np.array([*[0.0] * 8, np.nan, 0.9])
+
+        def held_out_prediction(self):
+            return HeldOutPrediction(np.array([0] * 10), np.full(10, 0.95))
+
+    figure = rows.memorized_rows(Run(), table)
+    first = figure.axes[0]
+    said = "mem 0.90; 95% of the models that never saw it say ant"
+    assert first.get_title(loc="left") == said
+    cells = {
+        k: cell.get_text().get_text() for k, cell in first.tables[0].get_celld().items()
+    }
+    lines = [[cells[line, column] for column in range(6)] for line in range(4)]
+    assert lines[0] == ["row", "class", "distance", "length", "legs", "wings"]
+    assert lines[1] == ["9", "bee", "0.00", "2.2", "7", "0"]
+    assert lines[2][:2] == ["5", "bee"] and lines[2][3:] == ["20", "7", "1"]
+    assert lines[3][:2] == ["2", "ant"] and lines[3][3:] == ["2", "7", "0"]
+    assert len(figure.axes) == 8  # the row without an estimate is none of them
+
+
+def test_rows_are_drawn_as_values_not_pixels(table):
+    figure = figures.examples(np.linspace(0, 1, 10), table)
+    assert not shown(figure)
+    drawn = [patch for axis in figure.axes for patch in axis.patches]
+    scale = rows.scale_of(table)
+    # Of five ants three are high, and the other two middling: row 1 first.
+    expected = scale.standardised(table.train.images[1])
+    np.testing.assert_allclose(drawn[0].get_data().values, expected)
+
+
+def test_pictures_are_no_rows(data):
+    assert rows.scale_of(data) is None

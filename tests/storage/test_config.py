@@ -17,6 +17,7 @@ from jaxmem.storage.config import (
     read_config,
     write_config,
 )
+from jaxmem.training.recipes import LATER
 
 CONFIG = RunConfig(
     dataset="digits",
@@ -121,6 +122,18 @@ def test_a_field_that_lacks_is_refused(name):
     lacking = {k: v for k, v in CONFIG.to_json().items() if k != name}
     with pytest.raises(InputError, match=name):
         RunConfig.from_json(lacking)
+
+
+def test_fields_that_came_later():
+    """Workdirs without them are read, and default ones keep their names."""
+    written = json.loads(json.dumps(CONFIG.to_json()))
+    for name in LATER:
+        del written["recipe"][name]
+    assert RunConfig.from_json(written) == CONFIG
+    assert str(default_workdir(CONFIG)) == "runs/digits-mlp-0aaa06e9"
+    cropped = dataclasses.replace(CONFIG, recipe=Recipe(resized_crop=0.08))
+    assert default_workdir(cropped) != default_workdir(CONFIG)
+    assert CONFIG.differences(cropped, "resume") == [("resized crop", 0.0, 0.08)]
 
 
 @pytest.mark.parametrize("occasion", ["resume", "merge", "time"])
