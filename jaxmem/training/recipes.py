@@ -113,11 +113,8 @@ class Recipe:
         need(0 <= self.label_smoothing < 1, "label_smoothing", "in [0, 1)")
         need(self.crop >= 0, "crop", "0 or positive")
         need(0 <= self.resized_crop <= 1, "resized_crop", "in [0, 1]")
-        need(
-            not (self.crop and self.resized_crop),
-            "resized_crop",
-            f"0 where crop is {self.crop}: give one of them",
-        )
+        both = self.crop and self.resized_crop
+        need(not both, "resized_crop", f"0 where crop is {self.crop}")
         need(self.train_size >= 0, "train_size", "0 or positive")
         need(all(width >= 1 for width in self.hidden), "hidden", "widths of at least 1")
         for field in dataclasses.fields(self):
@@ -202,12 +199,10 @@ RECIPES: dict[tuple[str, str], Recipe] = {
         for model in ("resnet18", "resnet50", "inception", "densenet100")
     },
     **{
-        (dataset, model): IMAGENET
-        for dataset in ("imagenet2012", "imagenet-1k")  # of TFDS, of the hub
+        (dataset, model): SMALL_IMAGENET if dataset == "imagenet_resized" else IMAGENET
+        for dataset in ("imagenet2012", "imagenet-1k", "imagenet_resized")
         for model in ("resnet18", "resnet50")
     },
-    ("imagenet_resized", "resnet18"): SMALL_IMAGENET,
-    ("imagenet_resized", "resnet50"): SMALL_IMAGENET,
     ("cifar10", "resnet9"): FAST,
     ("cifar100", "resnet9"): FAST,
 }
