@@ -150,18 +150,10 @@ PAPER = Recipe(
 # of 0.7, 100 epochs, 15 of them of warm-up. Theirs then falls in steps (recalled too), ours
 # to 0 in a line. The weight decay is He et al.'s (2016, arXiv 1512.03385). ResNet18 is
 # trained alike. Not run on the real set: what accuracy these reach, nobody has measured.
-IMAGENET = Recipe(
-    epochs=100,
-    batch_size=896,
-    learning_rate=0.7,
-    schedule="linear",
-    warmup=15,
-    weight_decay=1e-4,
-    resized_crop=0.08,
-    train_size=224,
-    mirror=True,
-    standardize=False,
+_RATES = dataclasses.replace(
+    PAPER, epochs=100, batch_size=896, learning_rate=0.7, warmup=15, crop=0
 )
+IMAGENET = dataclasses.replace(_RATES, resized_crop=0.08, train_size=224)
 # Of 64 or 32 pixels: ours. Crops keep a quarter of the area, since there is less to see.
 SMALL_IMAGENET = dataclasses.replace(IMAGENET, resized_crop=0.25, train_size=0)
 
