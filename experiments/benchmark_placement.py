@@ -30,7 +30,7 @@ from jaxmem.training.recipes import recipe_for
 from jaxmem.training.subsets import SubsetRule, subset_size
 from jaxmem.training.trial import make_job
 
-TURNS = 5
+TURNS = 3
 SIDE = 64  # pixels of the rows of the memory test
 
 
@@ -143,13 +143,14 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     mnist = jaxmem.load_dataset("mnist", data_dir=args.data_dir)
     cifar = jaxmem.load_dataset("cifar100", data_dir=args.data_dir)
-    rows = [compare(mnist, "mlp", width, None) for width in (1, 4)]
-    rows.append(compare(cifar, "resnet9", 1, 6))
-    numbers = {
-        "speed": rows,
-        "memory": memory(int(args.gigabytes * 1e9), args.folder),
-    }
-    print(f"{save('benchmark_placement', numbers)}\n{numbers}")
+    used = memory(int(args.gigabytes * 1e9), args.folder)
+    print(used, flush=True)
+    speed = []
+    for case in (mnist, "mlp", 1, None), (mnist, "mlp", 4, None), (cifar, "resnet9", 1, 2):
+        speed.append(compare(*case))
+        print(speed[-1], flush=True)
+    numbers = {"speed": speed, "memory": used}
+    print(save("benchmark_placement", numbers))
 
 
 if __name__ == "__main__":
