@@ -56,13 +56,3 @@ def held_out_margin(run: Run) -> HeldOutMargin:
 def rank(margin: np.ndarray) -> np.ndarray:
     """Rows int64 [N] in the order of suspicion: lowest margin first, NaN last."""
     return np.argsort(margin, kind="stable")
-
-
-def agreement(first: np.ndarray, second: np.ndarray) -> float:
-    """How stable a ranking is: the share of suspects that two rounds have in common.
-
-    first, second: bool [N], the suspects of two rounds one after the other. Returns
-    |both| / |either| (Jaccard), 1 where neither has any.
-    """
-    either = int((first | second).sum())
-    return 1.0 if either == 0 else float((first & second).sum() / either)
