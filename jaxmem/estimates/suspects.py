@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow
 
-from jaxmem.estimates.noise import Number, fit_noise, number_wrong
+from jaxmem.estimates.noise import Number, chance_wrong, noise_rate, number_wrong
 from jaxmem.estimates.results import Run
 from jaxmem.estimates.suspicion import held_out_margin, rank
 
@@ -103,7 +103,14 @@ class Judgement(NamedTuple):
 
     @property
     def suspected(self) -> np.ndarray:
-        """Labels that are wrong rather than right: bool [N]."""
+        """Labels that are wrong rather than right: bool [N].
+
+        By their chance. Models of the first round have learnt the noise, so that their
+        margins do not show how much there is: there, a suspect is any label beside which
+        they name another class most.
+        """
+        if self.first:
+            return self.said_label != self.run.tr_labels
         return self.chance >= CUT
 
     @property
@@ -128,8 +135,8 @@ def judge(run: Run, first: bool) -> Judgement:
     margin = held_out_margin(run)
     chance = np.full(margin.mean.size, np.nan)
     if not first:
-        noise = fit_noise(margin.mean, run.config.num_classes)
-        chance = noise.chance_wrong(margin.mean)
+        rate = noise_rate(margin.mean, run.config.num_classes)
+        chance = chance_wrong(margin.mean, rate, run.config.num_classes)
     return Judgement(run, margin.mean, margin.se, *run.held_out_prediction(), chance, first)
 
 
