@@ -29,7 +29,7 @@ class Suspects:
     number: Number | None  # how many labels are wrong; None after one round
     stability: float  # share of the first rows that the round before had too; NaN: only one
     rounds: tuple[Run, ...]
-    set_aside: np.ndarray  # int64 [N], the round that set it aside for good; 0: none did
+    set_aside: np.ndarray  # int64 [N], the round that set it aside for good; 0: none
 
     @property
     def kept(self) -> np.ndarray:
@@ -106,20 +106,22 @@ class Judgement(NamedTuple):
         """Labels that are wrong rather than right: bool [N].
 
         By their chance. Models of the first round have learnt the noise, so that their
-        margins do not show how much there is: there, a suspect is any label beside which
-        they name another class most.
+        margins do not show how much there is: there, all that they contradict.
         """
-        if self.first:
-            return self.said_label != self.run.tr_labels
-        return self.chance >= CUT
+        return self._contradicted if self.first else self.chance >= CUT
+
+    @property
+    def _contradicted(self) -> np.ndarray:
+        return self.said_label != self.run.tr_labels
 
     @property
     def set_aside(self) -> np.ndarray:
-        """The suspects, but at most half of a class: bool [N].
+        """What the models of the next round shall not see: bool [N].
 
-        The models of the next round do not see them.
+        Every label beside which held-out models name another class most, but at most half
+        of a class. However many labels are wrong, these models are mostly right.
         """
-        labels, aside = self.run.tr_labels, self.suspected.copy()
+        labels, aside = self.run.tr_labels, self._contradicted
         for label in np.unique(labels[aside]):
             rows = np.flatnonzero(labels == label)
             ranked = rows[np.argsort(self.margin[rows], kind="stable")]
@@ -155,8 +157,7 @@ def conclude(rounds: list[Judgement], workdir: Path) -> Suspects:
     last, classes = rounds[-1], rounds[-1].run.config.num_classes
     since = np.zeros(last.margin.size, np.int64)
     for number, judgement in enumerate(rounds, 1):
-        aside = last.suspected if judgement is last else judgement.set_aside
-        since = np.where(aside, np.where(since > 0, since, number), 0)
+        since = np.where(judgement.set_aside, np.where(since > 0, since, number), 0)
     return Suspects(
         workdir=workdir,
         order=rank(last.margin),
