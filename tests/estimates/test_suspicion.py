@@ -44,7 +44,7 @@ def test_runs_that_cannot_judge(tiny, tiny_recipe, tmp_path):
     masked = jaxmem.run_trials(
         tiny, 4, tmp_path / "b", margins=True, batching="masked", **tiny_recipe
     )
-    with pytest.raises(InputError, match="--batching=masked.*run it with --batching=pac"):
+    with pytest.raises(InputError, match=r"--batching=masked.*run it with --batching=pac"):
         judge(masked, first=True)
 
 
