@@ -214,3 +214,24 @@ def test_error_against_trials(run, experiments, monkeypatch):
         for kind in ("hard", "soft"):
             few, many = (error[sampling, kind, "all", count] for count in (10, 40))
             assert 0 < many < few
+
+
+def test_benchmark_labels(experiments, digits, monkeypatch, tmp_path):
+    benchmark = experiments("benchmark_labels")
+    for kind in benchmark.FLIPS.split(","):
+        noisy, wrong = benchmark.flip(digits, kind, 0.1)
+        assert wrong.sum() == 144
+        np.testing.assert_array_equal(noisy.train.labels != digits.train.labels, wrong)
+    moved = (noisy.train.labels - digits.train.labels)[wrong]
+    assert np.unique(moved).size > 2  # close: not one class for all
+    following, wrong = benchmark.flip(digits, "next", 0.1)
+    np.testing.assert_array_equal(
+        following.train.labels[wrong], (digits.train.labels[wrong] + 1) % 10
+    )
+    monkeypatch.setattr("experiment.RESULTS", tmp_path)
+    benchmark.main(["--data=wine", "--flips=next", "--shares=0.1"])
+    rows = json.loads((tmp_path / "benchmark_labels.json").read_text())["rows"]
+    assert [row["by"] for row in rows][0] == "jaxmem" and len(rows) == 5
+    assert all(row["wrong"] == 14 for row in rows)
+    assert min(row["average_precision"] for row in rows) > 0.5
+    assert rows[0]["number"]["low"] <= 14 <= rows[0]["number"]["high"]
