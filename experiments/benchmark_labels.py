@@ -74,6 +74,7 @@ def load(name: str, data_dir: str | None) -> jaxmem.Dataset:
     if name.startswith("mnist"):
         mnist = jaxmem.load_dataset("mnist", data_dir)
         rows = slice(int(name.partition("-")[2] or 60_000))
+        x, y = mnist.train.images[rows], mnist.train.labels[rows]
         return jaxmem.make_dataset(
             name, *(a[rows] for a in mnist.train[:2]), *mnist.test[:2]
         )
@@ -117,7 +118,9 @@ def detectors(data: jaxmem.Dataset) -> dict[str, Peer]:
     chance = out_of_bag(data)[np.arange(n), data.train.labels]
     found["out-of-bag forest"] = Peer(-chance, time.perf_counter() - start)
     start = time.perf_counter()
-    search = NearestNeighbors(n_neighbors=11).fit(flat(data))
+    rows = data.train.images.shape[1] == 1  # features of different units
+    x = StandardScaler().fit_transform(flat(data)) if rows else flat(data)
+    search = NearestNeighbors().fit(x)
     near = search.kneighbors(return_distance=True, n_neighbors=10)[1]
     disagree = (data.train.labels[near] != data.train.labels[:, None]).mean(axis=1)
     found["10 neighbours"] = Peer(disagree, time.perf_counter() - start)

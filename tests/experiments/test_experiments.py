@@ -231,7 +231,7 @@ def test_benchmark_labels(experiments, digits, monkeypatch, tmp_path):
     monkeypatch.setattr("experiment.RESULTS", tmp_path)
     benchmark.main(["--data=wine", "--flips=next", "--shares=0.1"])
     rows = json.loads((tmp_path / "benchmark_labels.json").read_text())["rows"]
-    assert [row["by"] for row in rows][0] == "jaxmem" and len(rows) == 5
+    assert rows[0]["by"] == "jaxmem" and len(rows) == 5
     assert all(row["wrong"] == 14 for row in rows)
     assert min(row["average_precision"] for row in rows) > 0.5
     assert rows[0]["number"]["low"] <= 14 <= rows[0]["number"]["high"]
