@@ -174,11 +174,12 @@ def flat(data: jaxmem.Dataset) -> np.ndarray:
 
 
 def scores(found: Peer, wrong: np.ndarray) -> dict:
-    """A row of the table."""
+    """A row of the table; nothing wrong has no precision."""
+    some, suspicion = wrong.any(), found.suspicion
     return {
         "wrong": int(wrong.sum()),
-        "average_precision": float(average_precision_score(wrong, found.suspicion)),
-        "precision": detection(found.suspicion, wrong).precision,
+        "average_precision": average_precision_score(wrong, suspicion) if some else None,
+        "precision": detection(suspicion, wrong).precision if some else None,
         "seconds": round(found.seconds, 1),
         "number": found.number,
     }
