@@ -154,11 +154,12 @@ def add_subsets(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_recipe(parser: argparse.ArgumentParser) -> None:
-    """The network, and every field of `Recipe`."""
+def add_recipe(parser: argparse.ArgumentParser, model: str | None = "mlp") -> None:
+    """The network, and every field of `Recipe`; model: the default, None: by the data."""
     add = parser.add_argument_group("training").add_argument
     known = ", ".join(MODELS)
-    add("--model", default="mlp", help=f"architecture: {known} (default: mlp)")
+    default = model or "cnn for pictures, mlp for rows"
+    add("--model", default=model, help=f"architecture: {known} (default: {default})")
     for field in dataclasses.fields(Recipe):
         flag, kind = f"--{field.name.replace('_', '-')}", type(field.default)
         text = f"{field.metadata['help']} {_default(field)}"

@@ -6,10 +6,13 @@ FITTED = 0.95  # mean accuracy on seen examples, below which memorization is cut
 LEARNT = 0.1  # of the way from the largest class's share to 1 that is no accident
 
 
-def learning_warning(train_accuracy: np.ndarray, labels: np.ndarray) -> str | None:
+def learning_warning(
+    train_accuracy: np.ndarray, labels: np.ndarray, mem: bool = True
+) -> str | None:
     """What is wrong with models of these accuracies on what they saw; None: nothing.
 
-    train_accuracy: float [T], of finished trials; labels: int [N], of the training set.
+    train_accuracy: float [T], of finished trials; labels: int [N], of the training set;
+    mem: whether mem is wanted, which needs models that fit what they see.
     """
     known = train_accuracy[np.isfinite(train_accuracy)]
     if not known.size:
@@ -22,7 +25,7 @@ def learning_warning(train_accuracy: np.ndarray, labels: np.ndarray) -> str | No
             "estimates mean nothing. Look at the learning rate, the epochs, the scale of "
             "the inputs (--standardize) and whether labels belong to their rows"
         )
-    if fitted < FITTED:
+    if mem and fitted < FITTED:
         return (
             f"the models fit {fitted:.1%} of the examples that they saw; what is not "
             "fitted cannot be memorized. More --epochs or a larger --model fit more"

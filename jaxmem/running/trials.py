@@ -54,6 +54,7 @@ def run_trials(
     until_se: float | None = None,
     se_quantile: float = 0.5,
     se_of: Among = "memorized",
+    mem: bool = True,
     **recipe,
 ) -> Run:
     """Train the trials that the workdir lacks, and open it.
@@ -79,6 +80,7 @@ def run_trials(
       this, at the quantile se_quantile (0.5: for half of them) over the examples with
       mem >= 0.25, or with se_of="all" over all.
     keep_models: keep the final models of the trials trained now, for `jaxmem.predict`.
+    mem: whether mem is wanted; then models that leave much unfitted are worth a warning.
     recipe: fields of `jaxmem.Recipe` that differ from the (dataset, model)'s own.
 
     Raises InputError, with nothing written, for arguments out of range and for a workdir
@@ -107,7 +109,7 @@ def run_trials(
         workdir = local_path(workdir) if workdir else default_workdir(config)
         with locked(workdir):
             store = _prepare(workdir, config, data, trials)
-            watch = Watch(store, data.train.labels, goal)
+            watch = Watch(store, data.train.labels, goal, mem)
             if _missing(store, trials) and not watch.reached():
                 nbytes = data.train.images.nbytes + data.test.images.nbytes
                 room = functools.partial(_room, workdir)

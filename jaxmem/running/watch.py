@@ -21,8 +21,8 @@ STARVED = 0.5  # share of chunks that devices wait for, from which on we say so
 class Watch:
     """Looks at finished blocks, and tells what there is to tell."""
 
-    def __init__(self, store: TrialStore, labels: np.ndarray, goal: Goal | None):
-        self._store, self._labels, self._goal = store, labels, goal
+    def __init__(self, store: TrialStore, labels: np.ndarray, goal: Goal | None, mem: bool):
+        self._store, self._labels, self._goal, self._mem = store, labels, goal, mem
         self._start = time.perf_counter()
         self._accuracies: list[float] = []
         self._outlook, self._next_look, self._told = "", 0.0, False
@@ -71,5 +71,5 @@ class Watch:
     def _tell_learning(self, block: Block) -> None:
         """Warn, once there are models, where they did not learn."""
         fitted = np.asarray(block.outcomes["train_accuracy"][~block.outcomes["diverged"]])
-        if warning := learning_warning(fitted, self._labels):
+        if warning := learning_warning(fitted, self._labels, self._mem):
             say(f"warning: {warning}")

@@ -166,22 +166,6 @@ def test_knobs(run, experiments, monkeypatch):
     assert len({rows[key]["test_accuracy"] for key in keys}) == 1
 
 
-def test_noisy_labels(run, experiments, monkeypatch, digits):
-    monkeypatch.setattr(experiments("noisy_labels"), "SHARES", (0.0, 0.2))
-    found, _ = run("noisy_labels", repetitions=True)
-    table = found["noisy_labels"]["mlp"]
-    assert table["flipped"] == [0, 40]
-    assert table["auc"][0] is None and min(table["auc"][1:]) > 0.8
-    # 20 % wrong labels cost accuracy, and their removal wins it back.
-    assert table["accuracy_without_wrong"][-1] > table["accuracy_all"][-1] + 0.02
-    flip = experiments("noisy_labels").flip
-    noisy, wrong = flip(digits, 0.1, 0)
-    assert wrong.sum() == 144
-    np.testing.assert_array_equal(noisy.train.labels != digits.train.labels, wrong)
-    assert set(np.unique(noisy.train.labels)) == set(range(10))
-    assert noisy.test is digits.test
-
-
 def test_bad_input_is_one_line(experiments, capsys):
     experiment = experiments("experiment")
     for flag, said in (
@@ -232,15 +216,22 @@ def test_error_against_trials(run, experiments, monkeypatch):
             assert 0 < many < few
 
 
-def test_detectors(run):
-    found, tables = run("detectors", repetitions=True)
-    found = found["mlp"]
-    assert found["flipped"] == 6
-    rows = found["detectors"]
-    assert [r["trials"] for r in rows[::6]] == [25, 40] and len(rows) == 12
-    auc = {row["detector"]: row["auc"] for row in rows[6:]}
-    # Whoever asks models that have not seen a label finds it wrong.
-    assert min(auc["held-out accuracy"], auc["cleanlab self confidence"]) > 0.9
-    assert min(auc.values()) > 0.75
-    assert found["find_label_issues"]["recall"] > 0.3
-    assert tables["mlp"]["detector"][0] == "mem"
+def test_benchmark_labels(experiments, digits, monkeypatch, tmp_path):
+    benchmark = experiments("benchmark_labels")
+    for kind in benchmark.FLIPS.split(","):
+        noisy, wrong = benchmark.flip(digits, kind, 0.1)
+        assert wrong.sum() == 144
+        np.testing.assert_array_equal(noisy.train.labels != digits.train.labels, wrong)
+    moved = (noisy.train.labels - digits.train.labels)[wrong]
+    assert np.unique(moved).size > 2  # close: not one class for all
+    following, wrong = benchmark.flip(digits, "next", 0.1)
+    np.testing.assert_array_equal(
+        following.train.labels[wrong], (digits.train.labels[wrong] + 1) % 10
+    )
+    monkeypatch.setattr("experiment.RESULTS", tmp_path)
+    benchmark.main(["--data=wine", "--flips=next", "--shares=0.1"])
+    rows = json.loads((tmp_path / "benchmark_labels.json").read_text())["rows"]
+    assert rows[0]["by"] == "jaxmem" and len(rows) == 5
+    assert all(row["wrong"] == 14 for row in rows)
+    assert min(row["average_precision"] for row in rows) > 0.5
+    assert rows[0]["number"]["low"] <= 14 <= rows[0]["number"]["high"]
