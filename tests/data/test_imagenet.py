@@ -138,12 +138,13 @@ def test_from_the_command_line_to_estimates(prepared, own_cache, tmp_path, capsy
     """With ImageNet's augmentation, in the smallest network that there is."""
     flags = ["--trials=4", "--model=linear", "--epochs=1", "--width=1", "--mirror"]
     flags += ["--resized-crop=0.08", "--train-size=14", "--image-size=16"]
-    named = ["--dataset=imagenet2012", f"--data-dir={prepared}", f"--workdir={tmp_path}"]
+    workdir = tmp_path / "run"
+    named = ["--dataset=imagenet2012", f"--data-dir={prepared}", f"--workdir={workdir}"]
     assert jaxmem.run.main([*named, *flags]) == 0
-    run = jaxmem.open_run(tmp_path)
+    run = jaxmem.open_run(workdir)
     assert run.config.recipe.train_size == 14 and run.config.image_shape == (16, 16, 3)
     assert run.included.sum(axis=1).tolist() == [1400] * 4
     assert run.test_correct.shape == (4, 300)
     assert np.isfinite(run.memorization).any()
-    assert (tmp_path / "influence_examples.png").exists()
+    assert (workdir / "influence_examples.png").exists()
     assert "memorized" in capsys.readouterr().out
