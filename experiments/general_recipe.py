@@ -25,6 +25,7 @@ import jaxmem
 
 TABLES = ("iris", "wine", "breast_cancer", "digits")
 SPLITS = 3
+WRONG = 0.1
 
 
 def main(argv: list[str] | None) -> None:
@@ -38,6 +39,10 @@ def main(argv: list[str] | None) -> None:
             for seed in range(SPLITS)
         ]
         numbers[f"{table}, mlp"] = compare(splits, "mlp", args.trials)
+    digits = jaxmem.load_dataset("digits")
+    split = digits.train.images, digits.test.images
+    split += digits.train.labels, digits.test.labels
+    numbers["digits as pictures, mlp"] = compare([split], "mlp", args.trials)
     mnist = jaxmem.load_dataset("mnist", args.data_dir)
     rows = slice(5000)
     split = mnist.train.images[rows], mnist.test.images
@@ -52,6 +57,7 @@ def compare(splits: list[tuple], model: str, trials: int) -> dict[str, float]:
     start = time.perf_counter()
     ours = np.array([train(split, model, trials) for split in splits])
     seconds = time.perf_counter() - start
+    flipped = np.array([train_flipped(split, model, trials) for split in splits])
     best = np.mean([best_of_sklearn(split) for split in splits])
     fitted, test = ours.mean(axis=0)
     numbers = {
@@ -59,6 +65,8 @@ def compare(splits: list[tuple], model: str, trials: int) -> dict[str, float]:
         "test_accuracy": test,
         "best_of_sklearn": best,
         "points_behind": 100 * (best - test),
+        "wrong_labels_fitted": flipped[:, 0].mean(),
+        "their_median_mem": flipped[:, 1].mean(),
         "seconds": round(seconds),
     }
     print(model, splits[0][0].shape, numbers, flush=True)
@@ -72,6 +80,21 @@ def train(split: tuple, model: str, trials: int) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as folder:
         run = jaxmem.run_trials(data, trials, f"{folder}/run", model=model)
         return run.train_accuracy.mean(), run.test_accuracy.mean()
+
+
+def train_flipped(split: tuple, model: str, trials: int) -> tuple[float, float]:
+    """The share of wrong labels that models fit of those they saw; median mem of all."""
+    x_train, x_test, y_train, y_test = split
+    rng = np.random.default_rng(0)
+    rows = rng.choice(len(y_train), round(WRONG * len(y_train)), replace=False)
+    classes = int(y_train.max()) + 1
+    y_train = y_train.copy()
+    y_train[rows] = (y_train[rows] + rng.integers(1, classes, len(rows))) % classes
+    data = jaxmem.make_dataset("own", x_train, y_train, x_test, y_test)
+    with tempfile.TemporaryDirectory() as folder:
+        run = jaxmem.run_trials(data, trials, f"{folder}/run", model=model)
+        seen, right = run.included[:, rows], run.train_correct[:, rows]
+        return right[seen].mean(), np.nanmedian(run.memorization[rows])
 
 
 def best_of_sklearn(split: tuple) -> float:

@@ -25,6 +25,7 @@ PROBE_SECONDS = 0.1  # a timing repeats them until it has taken this long
 TURNS = 3  # timings of a width, in turns with the one it must beat
 WIDER_MUST_GAIN = 1.1  # how much faster a wider ensemble must be: else noise would choose
 BLOCK_SECONDS = 2.0  # about what a block takes, where a trial takes less
+UNTIMED = 0  # rounds of a plan that served a single round only
 DEVICE_SHARE = 1 / 3  # of a device's memory that images may take
 
 Placing = Literal["auto", "device", "host"]
@@ -52,24 +53,31 @@ def choose_placement(placement: Placing, nbytes: int) -> Placement:
 
 
 def recall_plan(
-    workdir: Path, ensemble: Ensemble, width: int | None, config: RunConfig
+    workdir: Path, ensemble: Ensemble, width: int | None, config: RunConfig, trials: int
 ) -> Plan:
-    """The plan that the workdir remembers for this hardware, or a new one.
+    """The plan that the workdir remembers for this hardware, or a new one, for some trials.
 
     Wider products round differently, so a resumed run keeps its plan: then it gives bit for
-    bit what an uninterrupted one gives.
+    bit what an uninterrupted one gives. A given width that takes all trials at once is not
+    timed: that would cost as much as a part of the training.
     """
     plans = read_plans(workdir)
     known = plans.get(hardware())
     if known and width in (None, known.width):
-        return known
-    alike = hardware(), width, config.identity("time")
-    if alike not in TIMED:
-        TIMED[alike] = make_plan(ensemble, width)
-    plans = {**plans, hardware(): TIMED[alike]}
-    values = {where: plan._asdict() for where, plan in plans.items()}
+        if known.rounds != UNTIMED:
+            return known
+        width = known.width
+    devices = ensemble.mesh.size
+    if width is not None and trials <= devices * width:
+        plan = Plan(devices, width, UNTIMED)
+    else:
+        alike = hardware(), width, config.identity("time")
+        if alike not in TIMED:
+            TIMED[alike] = make_plan(ensemble, width)
+        plan = TIMED[alike]
+    values = {where: plan._asdict() for where, plan in (plans | {hardware(): plan}).items()}
     write_json(workdir / "plan.json", values)
-    return TIMED[alike]
+    return plan._replace(rounds=max(1, plan.rounds))
 
 
 def read_plans(workdir: Path) -> dict[str, Plan]:

@@ -167,7 +167,7 @@ def _train(
 ) -> None:
     """Train what is missing of so many trials, until the watch says that it is enough."""
     missing = _missing(store, trials)
-    plan = recall_plan(workdir, ensemble, width, config)
+    plan = recall_plan(workdir, ensemble, width, config, len(missing))
     kept = KeptModels(workdir) if keep_models else None
     in_flight = TrainingOnDisk(workdir)
     done = trials - len(missing)

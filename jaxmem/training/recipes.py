@@ -9,8 +9,8 @@ import numpy as np
 from jaxmem._shared.arguments import number, whole
 from jaxmem.errors import InputError
 
-SMALL = 2000  # examples of a subset, below which the general recipe takes small batches
-LEAST_STEPS = 2000  # of it, where 200 epochs allow
+SMALL = 2000  # examples of a subset, below which the general recipe thinks smaller
+LEAST_STEPS = 1300  # of it, where 200 epochs allow
 # Fields that the first workdirs of format 3 lack, with what was done then.
 LATER = {"resized_crop": 0.0, "train_size": 0}
 # Arguments of `run_trials` that one may have meant.
@@ -34,7 +34,7 @@ class Recipe:
 
     epochs: int = _field(30, "passes over the subset", "30, up to 200 for few examples")
     batch_size: int = _field(
-        128, "examples a step", f"128, for fewer than {SMALL} examples 32"
+        128, "examples a step", f"128, for fewer than {SMALL} examples 64"
     )
     optimizer: Literal["sgd", "nesterov", "adamw"] = _field(
         "sgd", "SGD with plain or with Nesterov's momentum, or AdamW"
@@ -50,7 +50,7 @@ class Recipe:
     weight_decay: float = _field(
         0.0,
         "of the kernels: gradient += weight decay * kernel; of AdamW: its step",
-        "1 / m for subsets of m examples",
+        "0.3 / m for subsets of m examples",
     )
     label_smoothing: float = _field(
         0.0, "share of the target that is spread evenly over all classes"
@@ -74,7 +74,9 @@ class Recipe:
         "of products and activations; parameters, statistics and loss are float32",
     )
     hidden: tuple[int, ...] = _field(
-        (512, 256), "widths of the hidden layers of an MLP, as in 512,256"
+        (512, 256),
+        "widths of the hidden layers of an MLP, as in 512,256",
+        f"512,256, for fewer than {SMALL} examples 192",
     )
     standardize: bool = _field(
         True,
@@ -226,17 +228,19 @@ def recipe_for(key: str | None, model: str, m: int, **overrides) -> Recipe:
 def general_recipe(m: int) -> Recipe:
     """For data without a recipe of their own, in subsets of m examples.
 
-    Few examples take smaller batches and more epochs, so that there are steps enough to fit
-    them, and more weight decay: 1 / m, as scikit-learn's LogisticRegression has by default.
+    Models fit wrong labels too, as memorization asks, unless rows of another label are much
+    the same. Few examples take a smaller network, smaller batches and more epochs, so that
+    there are steps enough to fit them, and more weight decay.
     """
-    batch_size = min(m, 32 if m < SMALL else 128)
+    small = m < SMALL
+    batch_size = min(m, 64 if small else 128)
     steps = -(-m // batch_size)
     return Recipe(
         epochs=min(200, max(30, LEAST_STEPS // steps)),
         batch_size=batch_size,
-        learning_rate=0.03,
         schedule="linear",
-        weight_decay=min(0.01, 1 / m),
+        weight_decay=min(0.01, 0.3 / m),
+        hidden=(192,) if small else (512, 256),
     )
 
 

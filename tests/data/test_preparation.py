@@ -167,7 +167,7 @@ def test_killed_while_it_decodes(pictures, own_cache):
 
 
 def test_interrupted_while_it_decodes(pictures, own_cache):
-    with start(pictures, 0.2) as process:
+    with start(pictures, 1) as process:
         process.stdout.readline()
         process.stdout.readline()
         process.send_signal(signal.SIGINT)

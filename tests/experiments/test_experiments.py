@@ -235,3 +235,26 @@ def test_benchmark_labels(experiments, digits, monkeypatch, tmp_path):
     assert all(row["wrong"] == 14 for row in rows)
     assert min(row["average_precision"] for row in rows) > 0.5
     assert rows[0]["number"]["low"] <= 14 <= rows[0]["number"]["high"]
+
+
+def test_benchmark_placement(experiments, digits, tmp_path):
+    benchmark = experiments("benchmark_placement")
+    speed = benchmark.compare(digits, "linear", 2, 3)
+    assert len(speed["of_turns"]) == benchmark.TURNS
+    assert speed["device_rows_per_second"] > 0 < speed["host_rows_per_second"]
+    used = benchmark.memory(4_000_000, tmp_path)
+    assert used["bytes"] == pytest.approx(4_000_000, abs=2 * benchmark.SIDE**2)
+    assert used["own_memory_bytes"] > 0 and list(tmp_path.iterdir()) == []
+
+
+def test_wrong_labels_in_tables(experiments, monkeypatch, tmp_path):
+    monkeypatch.setattr("experiment.RESULTS", tmp_path)
+    experiment = experiments("wrong_labels_in_tables")
+    cancer = experiment.tables(tmp_path)["breast_cancer"]
+    monkeypatch.setattr(experiment, "tables", lambda _: {"breast_cancer": cancer})
+    experiment.main(["--linear-trials=16", "--mlp-trials=8"])
+    found = json.loads((tmp_path / "wrong_labels_in_tables.json").read_text())
+    found = found["breast_cancer"]
+    assert found["wrong"] == 23 == round(0.05 * found["rows"])
+    ranked = found["mlp"]["scores"]["held-out margin"]["average_precision"]
+    assert ranked > 0.5 and found["mlp"]["wrong_labels_fitted"] > 0.9

@@ -18,6 +18,7 @@ from jaxmem._shared.progress import progress
 from jaxmem.running import blocks
 from jaxmem.storage.store import TrialStore, open_store
 from jaxmem.storage.workdir import locked
+from jaxmem.training.ensemble import Plan
 
 
 def test_topped_up_is_uninterrupted(tiny, tiny_recipe, tmp_path):
@@ -40,13 +41,32 @@ def test_finished_run_trains_nothing(tiny, tiny_recipe, tmp_path, monkeypatch):
 
 
 def test_resumed_run_keeps_its_plan(tiny, tiny_recipe, tmp_path, monkeypatch):
-    jaxmem.run_trials(tiny, 4, tmp_path, **{**tiny_recipe, "width": 2})
+    jaxmem.run_trials(tiny, 12, tmp_path, **{**tiny_recipe, "width": 2})
     monkeypatch.setattr(
         "jaxmem.running.planning.make_plan", lambda *_: pytest.fail("planned anew")
     )
-    jaxmem.run_trials(tiny, 12, tmp_path, **{**tiny_recipe, "width": None})
+    jaxmem.run_trials(tiny, 24, tmp_path, **{**tiny_recipe, "width": None})
     (plan,) = json.loads((tmp_path / "plan.json").read_text()).values()
     assert plan["width"] == 2
+
+
+def test_a_given_width_for_all_at_once_is_not_timed(
+    tiny, tiny_recipe, tmp_path, monkeypatch
+):
+    timed = []
+
+    def make_plan(ensemble, width):
+        timed.append(width)
+        return Plan(ensemble.mesh.size, width, 3)
+
+    monkeypatch.setattr("jaxmem.running.planning.make_plan", make_plan)
+    monkeypatch.setattr("jaxmem.running.planning.TIMED", {})
+    once = jaxmem.run_trials(tiny, 8, tmp_path, **{**tiny_recipe, "width": 2})
+    assert timed == [] and once.trials.size == 8
+    jaxmem.run_trials(tiny, 24, tmp_path, **{**tiny_recipe, "width": None})
+    assert timed == [2]  # more than that, as wide as it was
+    (plan,) = json.loads((tmp_path / "plan.json").read_text()).values()
+    assert plan == {"devices": 4, "width": 2, "rounds": 3}
 
 
 def test_only_missing_trials_are_trained(tiny, tiny_recipe, tmp_path):
