@@ -11,6 +11,7 @@ from jaxmem.errors import InputError
 
 SMALL = 2000  # examples of a subset, below which the general recipe thinks smaller
 LEAST_STEPS = 1300  # of it, where 200 epochs allow
+WARMUP = 1 / 20  # of its epochs: without it some convolutional networks die
 # Fields that the first workdirs of format 3 lack, with what was done then.
 LATER = {"resized_crop": 0.0, "train_size": 0}
 # Arguments of `run_trials` that one may have meant.
@@ -46,7 +47,9 @@ class Recipe:
     schedule: Literal["constant", "linear"] = _field(
         "constant", "of the learning rate; linear: down to 0 at the end"
     )
-    warmup: float = _field(0.0, "epochs in which the learning rate rises linearly")
+    warmup: float = _field(
+        0.0, "epochs in which the learning rate rises linearly", "a 20th of the epochs"
+    )
     weight_decay: float = _field(
         0.0,
         "of the kernels: gradient += weight decay * kernel; of AdamW: its step",
@@ -220,7 +223,11 @@ def recipe_for(key: str | None, model: str, m: int, **overrides) -> Recipe:
         if value is not None:
             given[name] = _parsed(fields[name], value)
     known = RECIPES.get((key, model)) if key else None
-    recipe = dataclasses.replace(known or general_recipe(m), **given)
+    if known is None:
+        known = general_recipe(m)
+        if "epochs" in given:
+            given.setdefault("warmup", WARMUP * given["epochs"])
+    recipe = dataclasses.replace(known, **given)
     recipe.validate()
     return recipe
 
@@ -234,11 +241,12 @@ def general_recipe(m: int) -> Recipe:
     """
     small = m < SMALL
     batch_size = min(m, 64 if small else 128)
-    steps = -(-m // batch_size)
+    epochs = min(200, max(30, LEAST_STEPS // -(-m // batch_size)))
     return Recipe(
-        epochs=min(200, max(30, LEAST_STEPS // steps)),
+        epochs=epochs,
         batch_size=batch_size,
         schedule="linear",
+        warmup=WARMUP * epochs,
         weight_decay=min(0.01, 0.3 / m),
         hidden=(192,) if small else (512, 256),
     )
