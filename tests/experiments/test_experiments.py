@@ -1,6 +1,7 @@
 """Every experiment, end to end at toy size: what its numbers must satisfy."""
 
 import csv
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -231,10 +232,35 @@ def test_benchmark_labels(experiments, digits, monkeypatch, tmp_path):
     monkeypatch.setattr("experiment.RESULTS", tmp_path)
     benchmark.main(["--data=wine", "--flips=next", "--shares=0.1"])
     rows = json.loads((tmp_path / "benchmark_labels.json").read_text())["rows"]
-    assert rows[0]["by"] == "jaxmem" and len(rows) == 5
+    assert rows[0]["by"] == "jaxmem" and len(rows) == 6
+    assert 0 < rows[0]["seconds_warm"] and rows[1]["seconds_warm"] is None
     assert all(row["wrong"] == 14 for row in rows)
     assert min(row["average_precision"] for row in rows) > 0.5
     assert rows[0]["number"]["low"] <= 14 <= rows[0]["number"]["high"]
+
+
+def test_knn_shapley_is_shapleys(experiments):
+    """Against its definition: the mean gain over all orders of the training rows."""
+    benchmark = experiments("benchmark_labels")
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(5, 2)), np.array([0, 1, 0, 1, 1])
+    x_test, y_test = rng.normal(size=(3, 2)), np.array([0, 1, 1])
+
+    def votes(rows):  # the share of the two nearest that vote for the label
+        if not rows:
+            return 0.0
+        far = np.linalg.norm(x_test[:, None] - x[list(rows)], axis=2)
+        near = np.array(list(rows))[np.argsort(far, axis=1)[:, :2]]
+        return (y[near] == y_test[:, None]).sum(axis=1).mean() / 2
+
+    gains = np.zeros(5)
+    orders = list(itertools.permutations(range(5)))
+    for order in orders:
+        for place, row in enumerate(order):
+            gains[row] += votes(order[: place + 1]) - votes(order[:place])
+    np.testing.assert_allclose(
+        benchmark.knn_shapley(x, y, x_test, y_test, k=2), gains / len(orders), atol=1e-12
+    )
 
 
 def test_benchmark_placement(experiments, digits, tmp_path):
