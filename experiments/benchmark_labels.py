@@ -9,9 +9,9 @@ with it, and (close) of the examples nearest to another class to that one. Ranks
 probabilities of a logistic regression and of a random forest, out-of-bag probabilities of
 1,000 trees (Data-OOB), KNN-Shapley values given clean test rows (written here: pyDVL, 0.10
 needs NumPy 1), and the share of ten nearest neighbours that disagree. Average precision,
-precision at the true number, seconds (of a dataset's first row with an empty cache of
-compiled programs, and again with a filled one); the number of wrong labels with its interval,
-beside cleanlab's joint of given and predicted labels. Takes hours for all; --data, --flips
+precision at the true number, seconds (of a dataset's first row with no compiled programs
+kept, and again with them); the number of wrong labels with its interval, beside cleanlab's
+joint of given and predicted labels. Takes hours for all; --data, --flips
 and --shares choose. Writes results/NAME.json (--name) after every row.
 """
 
@@ -118,7 +118,7 @@ def flip(
 
 
 def detectors(data: jaxmem.Dataset, cold: bool) -> dict[str, Peer]:
-    """Every detector on data with wrong labels; cold: ours as on a first start, and again."""
+    """Every detector on data with wrong labels; cold: ours as on a first start too."""
     found = {"jaxmem": cold_and_warm(data) if cold else ours(data)}
     linear = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
     found["cleanlab, logistic"] = cleanlab(data, linear)
