@@ -10,14 +10,15 @@ import numpy as np
 from jaxmem._shared.arguments import number, one_of, whole
 from jaxmem.data import Dataset
 from jaxmem.errors import InputError
-from jaxmem.models import Spec, check_model, make_model
-from jaxmem.storage.config import Inputs, RunConfig
-from jaxmem.training.augmentation import check_views, of_centre
+from jaxmem.models import MODELS, Model, Spec, check_model, is_own, make_model
+from jaxmem.models.own import Options, find, parse_options
+from jaxmem.storage.config import Inputs, Network, RunConfig
+from jaxmem.training.augmentation import check_views, of_centre, view_shape
 from jaxmem.training.batches import Batching
 from jaxmem.training.ensemble import Ensemble, make_ensemble
 from jaxmem.training.inputs import describe_inputs
 from jaxmem.training.keys import root_key
-from jaxmem.training.recipes import recipe_for
+from jaxmem.training.recipes import Recipe, recipe_for
 from jaxmem.training.subsets import (
     SAMPLINGS,
     Sampling,
@@ -68,12 +69,35 @@ def count_trials(trials: int | None, subsets: SubsetRule, bits: np.ndarray | Non
     return trials
 
 
+def make_architecture(
+    model: str, options: Options, num_classes: int, recipe: Recipe, shape: tuple[int, ...]
+) -> Model:
+    """The network as it is trained and run, for images of shape [H, W, C]."""
+    seen = view_shape(shape, recipe.train_size)
+    spec = Spec(num_classes, recipe.hidden, jnp.dtype(recipe.precision), seen)
+    return of_centre(make_model(model, spec, options), recipe.train_size)
+
+
+def describe(model: str, options: Options) -> Network | None:
+    """Where a network of the user's comes from; None: it is one of ours."""
+    if not is_own(model) or (model in MODELS and not options):
+        return None
+    source = None if model in MODELS else find(model).sha256
+    return Network(tuple(sorted(f"{k}={v!r}" for k, v in options.items())), source)
+
+
+def options_of(config: RunConfig) -> Options:
+    """The options of a run's network."""
+    return parse_options(",".join(config.network.options)) if config.network else {}
+
+
 def configure(
     data: Dataset,
     bits: np.ndarray | None,
     subsets: SubsetRule,
     *,
     model: str,
+    options: Options,
     seed: int,
     batching: Batching,
     margins: bool,
@@ -86,9 +110,10 @@ def configure(
     """
     root = root_key(seed)
     chosen = recipe_for(data.recipes, model, subsets.size, **recipe)
-    spec = Spec(data.num_classes, chosen.hidden, jnp.dtype(chosen.precision))
     check_views(data.train.images.shape[1:], chosen)
-    architecture = of_centre(make_model(model, spec), chosen.train_size)
+    architecture = make_architecture(
+        model, options, data.num_classes, chosen, data.train.images.shape[1:]
+    )
     config = RunConfig(
         dataset=data.name,
         data=data.fingerprint,
@@ -99,7 +124,7 @@ def configure(
         inputs=Inputs(*describe_inputs(data.train.images)),
         model=model,
         # So that another architecture under the same name does not pass for it.
-        parameters=check_model(model, architecture, data.train.images),
+        parameters=check_model(model, architecture, data.train.images, data.num_classes),
         recipe=chosen,
         subset_fraction=subsets.fraction,
         subset_size=None if subsets.sampling == "bernoulli" else subsets.size,
@@ -109,6 +134,7 @@ def configure(
         batching=batching,
         margins=margins,
         probabilities=probabilities,
+        network=describe(model, options),
     )
     quantities = tuple(q.name for q in config.quantities if q.name != "status")
     job = make_job(architecture, chosen, batching, subsets, data.num_classes, quantities)

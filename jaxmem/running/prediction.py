@@ -18,13 +18,13 @@ from jaxmem.data import Dataset, make_dataset
 from jaxmem.errors import InputError
 from jaxmem.estimates.opening import open_run
 from jaxmem.estimates.results import Run
-from jaxmem.models import Model, Spec, make_model
+from jaxmem.models import Model
 from jaxmem.models.contract import PyTree
+from jaxmem.running.configuring import describe, make_architecture, options_of
 from jaxmem.running.evaluating import predict_models
 from jaxmem.running.planning import Placing, choose_placement
 from jaxmem.storage.checkpoints import KeptModels, kept_part
 from jaxmem.storage.config import Inputs
-from jaxmem.training.augmentation import of_centre
 from jaxmem.training.ensemble import Placement
 from jaxmem.training.fitting import TrainState
 from jaxmem.training.inputs import describe_inputs, no_moments, scaling_of, to_float
@@ -173,8 +173,7 @@ def _open(workdir: str | Path, data: Dataset) -> _Kept:
             f"{data.name} has images of shape {data.test.images.shape[1:]}; the models of "
             f"{workdir} know {shape}"
         )
-    spec = Spec(run.config.num_classes, recipe.hidden, jnp.dtype(recipe.precision))
-    model = of_centre(make_model(run.config.model, spec), recipe.train_size)
+    model = _model_of(run)
     image = jax.ShapeDtypeStruct(shape, jnp.float32)
     params, state = jax.eval_shape(model.init, jax.random.key(0), image)
     scaling = None
@@ -182,3 +181,18 @@ def _open(workdir: str | Path, data: Dataset) -> _Kept:
         scaling = jax.eval_shape(lambda: scaling_of(no_moments(shape)))
     like = kept_part(TrainState(params, state, None, scaling))
     return _Kept(run, wanted, models, model, like)
+
+
+def _model_of(run: Run) -> Model:
+    """The network of a run; raises InputError where its file has changed."""
+    config = run.config
+    assert config.image_shape is not None and config.recipe is not None  # `_open` saw
+    options = options_of(config)
+    model, shape = config.model, config.image_shape
+    made = make_architecture(model, options, config.num_classes, config.recipe, shape)
+    if describe(model, options) != config.network:
+        raise InputError(
+            f"{model} is no longer the file that {run.workdir} was trained "
+            "with; give it back"
+        )
+    return made

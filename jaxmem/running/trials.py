@@ -20,6 +20,7 @@ from jaxmem.errors import InputError
 from jaxmem.estimates.opening import open_run
 from jaxmem.estimates.results import Run
 from jaxmem.estimates.stopping import Among, make_goal
+from jaxmem.models.own import Options
 from jaxmem.running.blocks import finished_blocks
 from jaxmem.running.configuring import choose_subsets, configure, count_trials
 from jaxmem.running.planning import PLACINGS, Placing, choose_placement, recall_plan
@@ -41,6 +42,7 @@ def run_trials(
     workdir: str | Path | None = None,
     *,
     model: str = "mlp",
+    model_options: Options | None = None,
     subset_fraction: float = 0.7,
     sampling: Sampling = "uniform",
     masks: np.ndarray | None = None,
@@ -62,6 +64,8 @@ def run_trials(
     trials: how many; default 4,000, or all of the given masks.
     workdir: default runs/<dataset>-<model>-<hash of the configuration>. A workdir with
       fewer trials of the same configuration is topped up.
+    model: a name of `MODELS`, or "my_net.py:make", "package.module:make": a factory or a
+      class of a module in Flax Linen, NNX or Equinox; model_options are its keywords.
     sampling: how subsets are drawn: "uniform", each alone; "balanced", so that every
       example is excluded equally often, to within one; or "bernoulli", a coin an example,
       so that sizes vary.
@@ -100,6 +104,7 @@ def run_trials(
             bits,
             subsets,
             model=model,
+            options=dict(model_options or {}),
             seed=whole("seed", seed),
             batching=one_of("batching", batching, BATCHINGS),
             margins=bool(margins),
@@ -131,7 +136,7 @@ def _prepare(workdir: Path, config: RunConfig, data: Dataset, trials: int) -> Tr
         if differ:
             raise InputError(
                 f"{workdir} holds another run: {', '.join(differ)} differ; give another "
-                "--workdir or the same flags"
+                "--workdir or the same flags and files"
             )
     else:
         write_config(workdir, config)  # first: it makes the folder ours

@@ -15,6 +15,7 @@ from jaxmem.training.batches import (
     Batching,
     epoch_batches,
     epoch_key,
+    layer_keys,
     steps_per_epoch,
 )
 from jaxmem.training.fitting import Learner, Predictions, TrainState
@@ -158,6 +159,8 @@ def draw_batches(
         shape = data.train_images.shape[1:]
         views = draw_views(key, batches.index.shape, shape, recipe)
         batches = batches._replace(views=views)
+    if job.learner.model.random:
+        batches = batches._replace(key=layer_keys(root, trial, epoch, steps))
     return jax.tree.map(lambda a: a[: job.first_steps], batches)
 
 
