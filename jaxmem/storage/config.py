@@ -164,13 +164,15 @@ class RunConfig:
         values = dataclasses.asdict(self)
         if self.inputs is not None:
             values["inputs"] = self.inputs._asdict()
+        if self.network is None:
+            del values["network"]  # as in the first workdirs of format 3
         return {"format": FORMAT, "jaxmem": __version__, **values}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "RunConfig":
         """The inverse of `to_json`; raises InputError for what that did not write."""
         values = {k: v for k, v in values.items() if k not in ("format", "jaxmem")}
-        values = {"network": None, **values}  # which the first of format 3 lack
+        values = {"network": None, **values}
         return _parsed(cls, values, "the configuration")
 
 
