@@ -85,7 +85,7 @@ def note_exchange(found: list[str], said: set[str]) -> None:
     """Say once which layers now weigh examples."""
     if found and not said:
         said.update(found)
-        say(f"weighted by what a trial sees, else as written: {', '.join(said)}")
+        say(f"statistics of what a trial sees alone, by Flax's mask: {', '.join(said)}")
 
 
 def _float(logits):

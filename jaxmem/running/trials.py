@@ -20,8 +20,10 @@ from jaxmem.errors import InputError
 from jaxmem.estimates.opening import open_run
 from jaxmem.estimates.results import Run
 from jaxmem.estimates.stopping import Among, make_goal
+from jaxmem.models import is_own
 from jaxmem.models.own import Options
 from jaxmem.running.blocks import finished_blocks
+from jaxmem.running.checking import check_network
 from jaxmem.running.configuring import choose_subsets, configure, count_trials
 from jaxmem.running.planning import PLACINGS, Placing, choose_placement, recall_plan
 from jaxmem.running.watch import Watch
@@ -119,6 +121,8 @@ def run_trials(
                 nbytes = data.train.images.nbytes + data.test.images.nbytes
                 room = functools.partial(_room, workdir)
                 ensemble = ensemble_of(choose_placement(placement, nbytes), room)
+                if is_own(model) and not _checked(store, config):
+                    check_network(model, ensemble.job.learner, data)
                 _train(workdir, config, ensemble, store, trials, watch, width, keep_models)
         return open_run(workdir)
 
@@ -152,6 +156,12 @@ def _prepare(workdir: Path, config: RunConfig, data: Dataset, trials: int) -> Tr
 def _missing(store: TrialStore, trials: int) -> list[int]:
     """The numbers of the trials, of so many, that are not there yet."""
     return np.flatnonzero(store.status()[:trials] == MISSING).tolist()
+
+
+def _checked(store: TrialStore, config: RunConfig) -> bool:
+    """Whether trials of this very network are there already."""
+    known = config.network is not None and config.network.source is not None
+    return known and bool((store.status() != MISSING).any())
 
 
 def _room(workdir: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
