@@ -2,19 +2,15 @@
 
 import functools
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmem.models.interpreting import bind, read
+from jaxmem.models.interpreting import bind, read, where
 
 NEAR = 1e-3  # of the largest value: products of other shapes round differently
-# Whose lines are not the user's.
-LIBRARIES = tuple(str(Path(str(m.__file__)).parent) for m in (jax, flax))
 
 
 def mixing_layers(call: Callable, together: tuple, alone: tuple) -> list[str]:
@@ -39,7 +35,7 @@ def mixing_layers(call: Callable, together: tuple, alone: tuple) -> list[str]:
         outs = [bind(eqn, read(env, eqn.invars)) for eqn, env in both(eqns, known)]
         for place, (many, few) in enumerate(zip(*outs, strict=True)):
             if not _agree(many, few):
-                found[_where(eqns[0])] = None
+                found[where(eqns[0])] = None
                 # From here on as alone, so that the next layer is judged by itself.
                 outs[0][place] = _with_first(many, few)
         for eqn, env, values in both(eqns, known, outs):
@@ -60,15 +56,3 @@ def _agree(many: Any, few: Any) -> bool:
 
 def _with_first(many: Any, few: Any) -> Any:
     return many.at[_first(many, few)].set(few)
-
-
-def _where(eqn: Any) -> str:
-    """The layer's name, as far as its library gives one, and the user's line."""
-    layer = str(eqn.source_info.name_stack).removeprefix("vmap(").replace(")", "")
-    frames = eqn.source_info.traceback.frames if eqn.source_info.traceback else ()
-    ours = (*LIBRARIES, str(Path(__file__).parent))
-    for frame in frames:
-        if not frame.file_name.startswith(ours):
-            place = f"{Path(frame.file_name).name}, line {frame.line_num}"
-            return f"{layer} ({place})" if layer else place
-    return layer or str(eqn.primitive)

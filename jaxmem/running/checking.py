@@ -1,6 +1,7 @@
 """A network of the user's is tried before it is trusted: one step, on a few rows."""
 
 import dataclasses
+import functools
 import inspect
 import math
 from collections.abc import Callable
@@ -10,10 +11,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmem._shared.progress import say
 from jaxmem.data import Dataset
 from jaxmem.errors import InputError
 from jaxmem.models import Model
 from jaxmem.models.contract import PyTree, one_line
+from jaxmem.models.exchange import left_slow
 from jaxmem.models.mixing import mixing_layers
 from jaxmem.training import fitting
 from jaxmem.training.fitting import Learner, TrainState
@@ -22,6 +25,8 @@ from jaxmem.training.keys import root_key
 ROWS = 16  # half of them included
 # How much of a step may be rounding: products of other shapes add in another order.
 ROUNDING = {"float32": 1e-3, "bfloat16": 5e-2}
+# Compiled in a second: these programs run once.
+_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 WAY = (
     "weigh examples there by the batch's weights, as __call__(self, x, weights) and "
     "jaxmem.models.layers.BatchNorm do, or normalise each alone, as GroupNorm and LayerNorm"
@@ -74,6 +79,9 @@ def check_network(name: str, learner: Learner, data: Dataset) -> None:
                 "outside"
             )
         _refuse_mixing(name, "", model, fresh, rows, rows.weights)
+    args = _arguments(model, fresh, rows, rows.weights)
+    if slow := left_slow(inspect.unwrap(model.apply), *args):
+        say(f"{'; '.join(slow)}: no fast way here for many models at once")
 
 
 def _rows(data: Dataset) -> _Rows:
@@ -89,7 +97,7 @@ def _rows(data: Dataset) -> _Rows:
 def _start(model: Model, rows: _Rows) -> tuple[TrainState, np.ndarray]:
     """A fresh model, and its logits [2, R, K] of the rows, and of the garbled ones."""
 
-    @jax.jit
+    @_jit
     def start(images):
         params, state = model.init(root_key(0), images[0, 0])
 
@@ -119,7 +127,7 @@ def _step(learner: Learner, fresh: TrainState) -> Callable[[_Rows], TrainState]:
     fresh = fresh._replace(opt_state=plain.optimizer.init(fresh.params))
     key = root_key(0) if learner.model.random else None
 
-    @jax.jit
+    @_jit
     def step(state, rows):
         return fitting.train_step(plain, state, *rows, key)
 
@@ -190,14 +198,20 @@ def _refuse_mixing(
     weights: np.ndarray | None,
 ) -> None:
     """Raise InputError, naming the layers; weights: None in evaluation."""
-    few = len(rows.included.images)
-    keys = (root_key(0),) if model.random and weights is not None else ()
-    images = rows.garbled.images
-
-    def part(count):
-        others = None if weights is None else weights[:count], *keys
-        return fresh.params, fresh.model_state, images[:count], *others
-
-    layers = mixing_layers(inspect.unwrap(model.apply), part(len(images)), part(few))
+    together, alone = (
+        _arguments(model, fresh, part, weights) for part in (rows.garbled, rows.included)
+    )
+    layers = mixing_layers(inspect.unwrap(model.apply), together, alone)
     places = ", ".join(layers) or "layers that look at the whole batch"
     raise InputError(f"{when}model {name} mixes examples in {places}: {WAY}")
+
+
+def _arguments(
+    model: Model, fresh: TrainState, rows: _Rows, weights: np.ndarray | None
+) -> tuple:
+    """Of `Model.apply`; weights: None in evaluation."""
+    if weights is None:
+        return fresh.params, fresh.model_state, rows.images, None
+    keys = (root_key(0),) if model.random else ()
+    own = weights[: len(rows.images)]
+    return fresh.params, fresh.model_state, rows.images, own, *keys

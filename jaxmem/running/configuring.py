@@ -11,6 +11,7 @@ from jaxmem._shared.arguments import number, one_of, whole
 from jaxmem.data import Dataset
 from jaxmem.errors import InputError
 from jaxmem.models import MODELS, Model, Spec, check_model, is_own, make_model
+from jaxmem.models.exchange import exchanged
 from jaxmem.models.own import Options, find, parse_options
 from jaxmem.storage.config import Inputs, Network, RunConfig
 from jaxmem.training.augmentation import check_views, of_centre, view_shape
@@ -75,7 +76,8 @@ def make_architecture(
     """The network as it is trained and run, for images of shape [H, W, C]."""
     seen = view_shape(shape, recipe.train_size)
     spec = Spec(num_classes, recipe.hidden, jnp.dtype(recipe.precision), seen)
-    return of_centre(make_model(model, spec, options), recipe.train_size)
+    made = of_centre(make_model(model, spec, options), recipe.train_size)
+    return made._replace(apply=exchanged(made.apply)) if is_own(model) else made
 
 
 def describe(model: str, options: Options) -> Network | None:
