@@ -88,12 +88,13 @@ def parse_options(text: str) -> Options:
     """depth=4,act=relu,sizes=(3,4) as keywords; words are text."""
     try:
         call = ast.parse(f"f({text})", mode="eval").body
-        assert isinstance(call, ast.Call) and not call.args
-        return {str(k.arg): _literal(k.value) for k in call.keywords if k.arg or 1 / 0}
-    except (SyntaxError, AssertionError, ValueError, ZeroDivisionError):
-        raise InputError(
-            f"model options {text!r} are no keywords; write depth=4,width=64"
-        ) from None
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
+            options = {str(word.arg): _literal(word.value) for word in call.keywords}
+            if not call.args and "None" not in options:  # as of **others
+                return options
+    except (SyntaxError, ValueError):
+        pass
+    raise InputError(f"model options {text!r} are no keywords; write depth=4,width=64")
 
 
 def _literal(node: ast.expr) -> Any:
