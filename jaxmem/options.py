@@ -156,6 +156,22 @@ def add_subsets(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_start(parser: argparse.ArgumentParser) -> None:
+    """Fine-tuning."""
+    add = parser.add_argument_group("fine-tuning").add_argument
+    add(
+        "--init-from",
+        metavar="WORKDIR/models:TRIAL",
+        help="start every trial from this kept model, where paths and shapes agree",
+    )
+    add(
+        "--train",
+        dest="trainable",
+        choices=("head",),
+        help="train the last dense layer alone; the rest is frozen, one for all trials",
+    )
+
+
 def add_recipe(parser: argparse.ArgumentParser, model: str | None = "mlp") -> None:
     """The network, and every field of `Recipe`; model: the default, None: by the data."""
     add = parser.add_argument_group("training").add_argument

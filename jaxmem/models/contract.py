@@ -13,6 +13,13 @@ from jaxmem.errors import InputError
 PyTree = Any
 
 
+class Shared(NamedTuple):
+    """Parameters that are one and the same for all trials, and do not change."""
+
+    values: PyTree  # in NumPy
+    bind: Callable[[PyTree], "Model"]  # the model by them, wherever they lie
+
+
 class Model(NamedTuple):
     """An architecture.
 
@@ -26,12 +33,14 @@ class Model(NamedTuple):
       given in evaluation; None where nobody knows.
     random: apply takes a key as well, apply(params, state, images, weights, key=None); in
       training it is that of the step, in evaluation None.
+    shared: frozen parameters, which init does not give and apply adds.
     """
 
     init: Callable[[jax.Array, jax.Array], tuple[PyTree, PyTree]]
     apply: Callable[..., tuple[jax.Array, PyTree]]
     features: Callable[[PyTree, PyTree, jax.Array], jax.Array] | None = None
     random: bool = False
+    shared: Shared | None = None
 
 
 class Spec(NamedTuple):

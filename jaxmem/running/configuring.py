@@ -4,22 +4,22 @@ import functools
 import hashlib
 from collections.abc import Callable
 
-import jax.numpy as jnp
 import numpy as np
 
 from jaxmem._shared.arguments import number, one_of, whole
 from jaxmem.data import Dataset
 from jaxmem.errors import InputError
-from jaxmem.models import MODELS, Model, Spec, check_model, is_own, make_model
-from jaxmem.models.exchange import exchanged
-from jaxmem.models.own import Options, find, parse_options
-from jaxmem.storage.config import Inputs, Network, RunConfig
-from jaxmem.training.augmentation import check_views, of_centre, view_shape
+from jaxmem.models import check_model
+from jaxmem.models.own import Options
+from jaxmem.running.architecture import describe, make_architecture
+from jaxmem.running.starting import Start, begin
+from jaxmem.storage.config import Inputs, RunConfig
+from jaxmem.training.augmentation import check_views
 from jaxmem.training.batches import Batching
 from jaxmem.training.ensemble import Ensemble, make_ensemble
 from jaxmem.training.inputs import describe_inputs
 from jaxmem.training.keys import root_key
-from jaxmem.training.recipes import Recipe, recipe_for
+from jaxmem.training.recipes import recipe_for
 from jaxmem.training.subsets import (
     SAMPLINGS,
     Sampling,
@@ -70,29 +70,6 @@ def count_trials(trials: int | None, subsets: SubsetRule, bits: np.ndarray | Non
     return trials
 
 
-def make_architecture(
-    model: str, options: Options, num_classes: int, recipe: Recipe, shape: tuple[int, ...]
-) -> Model:
-    """The network as it is trained and run, for images of shape [H, W, C]."""
-    seen = view_shape(shape, recipe.train_size)
-    spec = Spec(num_classes, recipe.hidden, jnp.dtype(recipe.precision), seen)
-    made = of_centre(make_model(model, spec, options), recipe.train_size)
-    return made._replace(apply=exchanged(made.apply)) if is_own(model) else made
-
-
-def describe(model: str, options: Options) -> Network | None:
-    """Where a network of the user's comes from; None: it is one of ours."""
-    if not is_own(model) or (model in MODELS and not options):
-        return None
-    source = None if model in MODELS else find(model).sha256
-    return Network(tuple(sorted(f"{k}={v!r}" for k, v in options.items())), source)
-
-
-def options_of(config: RunConfig) -> Options:
-    """The options of a run's network."""
-    return parse_options(",".join(config.network.options)) if config.network else {}
-
-
 def configure(
     data: Dataset,
     bits: np.ndarray | None,
@@ -100,6 +77,7 @@ def configure(
     *,
     model: str,
     options: Options,
+    start: Start,
     seed: int,
     batching: Batching,
     margins: bool,
@@ -116,6 +94,7 @@ def configure(
     architecture = make_architecture(
         model, options, data.num_classes, chosen, data.train.images.shape[1:]
     )
+    architecture, given = begin(architecture, start, data)
     config = RunConfig(
         dataset=data.name,
         data=data.fingerprint,
@@ -136,7 +115,7 @@ def configure(
         batching=batching,
         margins=margins,
         probabilities=probabilities,
-        network=describe(model, options),
+        network=describe(model, options, given),
     )
     quantities = tuple(q.name for q in config.quantities if q.name != "status")
     job = make_job(architecture, chosen, batching, subsets, data.num_classes, quantities)

@@ -7,7 +7,7 @@ from jaxmem._shared.arguments import whole
 from jaxmem.data import Dataset
 from jaxmem.errors import InputError
 from jaxmem.estimates.suspects import Confirmation, Gain, Suspects
-from jaxmem.running.configuring import options_of
+from jaxmem.running.architecture import options_of
 from jaxmem.running.trials import run_trials
 from jaxmem.training.judging import judging_recipe
 from jaxmem.training.subsets import removal_masks

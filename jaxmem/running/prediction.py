@@ -20,7 +20,8 @@ from jaxmem.estimates.opening import open_run
 from jaxmem.estimates.results import Run
 from jaxmem.models import Model
 from jaxmem.models.contract import PyTree
-from jaxmem.running.configuring import describe, make_architecture, options_of
+from jaxmem.models.freezing import frozen
+from jaxmem.running.architecture import describe, make_architecture, options_of
 from jaxmem.running.evaluating import predict_models
 from jaxmem.running.planning import Placing, choose_placement
 from jaxmem.storage.checkpoints import KeptModels, kept_part
@@ -29,6 +30,7 @@ from jaxmem.training.ensemble import Placement
 from jaxmem.training.fitting import TrainState
 from jaxmem.training.inputs import describe_inputs, no_moments, scaling_of, to_float
 
+FROZEN = "frozen.npz"  # of a workdir: what its trials share
 FEATURE_ROWS = 500  # images whose features are computed at a time
 
 
@@ -125,16 +127,11 @@ def extract_features(workdir: str | Path, data: Dataset, trial: int = 0) -> Data
 
 
 def _extract_features(workdir: str | Path, data: Dataset, trial: int) -> Dataset:
-    run, wanted, models, model, like = _open(workdir, data)
-    if trial not in wanted:
-        raise InputError(f"{workdir} kept no model of trial {trial}")
+    run, model, one = _one_model(workdir, data, trial)
     if model.features is None:
         raise InputError(
             f"model {run.config.model} names no features; give its Model the function"
         )
-    numbers, block = next(part for part in models.blocks(like) if trial in part[0])
-    place = numbers.tolist().index(trial)
-    one = jax.tree.map(lambda a: jnp.asarray(a[place]), block)
 
     @jax.jit
     def features(images):
@@ -156,6 +153,26 @@ def _extract_features(workdir: str | Path, data: Dataset, trial: int) -> Dataset
         train_names=data.train.names,
         test_names=data.test.names,
     )
+
+
+def kept_model(workdir: str | Path, trial: int, data: Dataset) -> tuple[PyTree, PyTree]:
+    """Parameters and state of a trial's kept model, of inputs as data's; NumPy arrays.
+
+    Raises InputError if it was not kept, or takes other images.
+    """
+    _, model, one = _one_model(workdir, data, trial)
+    if model.shared is not None:
+        one["params"] = {**one["params"], **model.shared.values}
+    return one["params"], one["model_state"]
+
+
+def _one_model(workdir: str | Path, data: Dataset, trial: int) -> tuple[Run, Model, dict]:
+    run, wanted, models, model, like = _open(workdir, data)
+    if trial not in wanted:
+        raise InputError(f"{workdir} kept no model of trial {trial}")
+    numbers, block = next(part for part in models.blocks(like) if trial in part[0])
+    place = numbers.tolist().index(trial)
+    return run, model, jax.tree.map(lambda a: a[place], block)
 
 
 def _open(workdir: str | Path, data: Dataset) -> _Kept:
@@ -190,9 +207,13 @@ def _model_of(run: Run) -> Model:
     options = options_of(config)
     model, shape = config.model, config.image_shape
     made = make_architecture(model, options, config.num_classes, config.recipe, shape)
-    if describe(model, options) != config.network:
+    start = config.network.start if config.network else None
+    if describe(model, options, start) != config.network:
         raise InputError(
             f"{model} is no longer the file that {run.workdir} was trained "
             "with; give it back"
         )
+    if (path := run.workdir / FROZEN).exists():
+        with np.load(path) as values:
+            made = frozen(made, shape, dict(values))
     return made

@@ -26,6 +26,7 @@ from jaxmem.running.blocks import finished_blocks
 from jaxmem.running.checking import check_network
 from jaxmem.running.configuring import choose_subsets, configure, count_trials
 from jaxmem.running.planning import PLACINGS, Placing, choose_placement, recall_plan
+from jaxmem.running.starting import Start, Trainable, keep_frozen
 from jaxmem.running.watch import Watch
 from jaxmem.storage.checkpoints import KeptModels, TrainingOnDisk
 from jaxmem.storage.config import RunConfig, default_workdir, read_config, write_config
@@ -45,6 +46,8 @@ def run_trials(
     *,
     model: str = "mlp",
     model_options: Options | None = None,
+    init_from: str | None = None,
+    trainable: Trainable | None = None,
     subset_fraction: float = 0.7,
     sampling: Sampling = "uniform",
     masks: np.ndarray | None = None,
@@ -68,6 +71,10 @@ def run_trials(
       fewer trials of the same configuration is topped up.
     model: a name of `MODELS`, or "my_net.py:make", "package.module:make": a factory or a
       class of a module in Flax Linen, NNX or Equinox; model_options are its keywords.
+    init_from: "WORKDIR/models:3", a kept model whose parameters, where they have the same
+      path and shape, every trial starts from.
+    trainable: which parameters are trained: "head", the last dense layer, or a predicate on
+      paths such as "Dense_0.kernel". The others are frozen, and held once for all trials.
     sampling: how subsets are drawn: "uniform", each alone; "balanced", so that every
       example is excluded equally often, to within one; or "bernoulli", a coin an example,
       so that sizes vary.
@@ -107,6 +114,7 @@ def run_trials(
             subsets,
             model=model,
             options=dict(model_options or {}),
+            start=Start(init_from, trainable),
             seed=whole("seed", seed),
             batching=one_of("batching", batching, BATCHINGS),
             margins=bool(margins),
@@ -121,6 +129,7 @@ def run_trials(
                 nbytes = data.train.images.nbytes + data.test.images.nbytes
                 room = functools.partial(_room, workdir)
                 ensemble = ensemble_of(choose_placement(placement, nbytes), room)
+                keep_frozen(workdir, ensemble.job.learner.model)
                 if is_own(model) and not _checked(store, config):
                     check_network(model, ensemble.job.learner, data)
                 _train(workdir, config, ensemble, store, trials, watch, width, keep_models)

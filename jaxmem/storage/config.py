@@ -49,6 +49,7 @@ TERMS = {
     "parameters": "number of the model's parameters",
     "options": "model options",
     "source": "the network's file",
+    "start": "given or frozen parameters",
     "margins": "storing margins",
     "probabilities": "storing probabilities",
 }
@@ -64,10 +65,11 @@ class Difference(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """Where a network of the user's came from."""
+    """Where a network of the user's came from, and where its training starts."""
 
     options: tuple[str, ...]  # as "depth=4", sorted
     source: str | None  # SHA-256 of its file
+    start: str | None = None  # a hash of given and of frozen parameters
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +97,7 @@ class RunConfig:
     batching: Literal["packed", "masked"] | None
     margins: bool
     probabilities: bool
-    network: Network | None = None  # None: one of ours
+    network: Network | None = None  # None: one of ours, from its own start
 
     def __post_init__(self):
         for name in ("train_size", "test_size", "num_classes"):
