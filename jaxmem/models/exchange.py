@@ -17,7 +17,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 
 from jaxmem.models.convolution import Geometry, conv
 from jaxmem.models.interpreting import bind, read, where
-from jaxmem.models.layers import max_windows, sum_windows
+from jaxmem.models.layers import depthwise, max_windows, sum_windows
 
 Way = Callable[..., jax.Array]
 INLINE = ("jit", "pjit", "closed_call", "core_call")
@@ -140,12 +140,13 @@ def _way(eqn: JaxprEqn) -> Way | None:
 
 def _conv_of(eqn: JaxprEqn) -> Way | None:
     avals: list[Any] = [variable.aval for variable in (*eqn.invars, *eqn.outvars)]
-    p, (images, *_) = eqn.params, avals
+    p, (images, kernel, _) = eqn.params, avals
     dtypes = {aval.dtype for aval in avals}
     dilated = {*p["lhs_dilation"], *p["rhs_dilation"]} != {1}
-    grouped = (p["feature_group_count"], p["batch_group_count"]) != (1, 1)
+    groups = p["feature_group_count"]
     odd = p["precision"] is not None or min(map(min, p["padding"]), default=0) < 0
-    if images.ndim != 4 or dilated or grouped or odd or len(dtypes) > 1:
+    odd |= p["batch_group_count"] != 1
+    if images.ndim != 4 or dilated or odd or len(dtypes) > 1:
         return None
     if not jnp.issubdtype(images.dtype, jnp.floating):
         return None
@@ -153,10 +154,20 @@ def _conv_of(eqn: JaxprEqn) -> Way | None:
     k, i, down, right = p["dimension_numbers"].rhs_spec
     n, f, *sides = p["dimension_numbers"].out_spec
     back = np.argsort((n, *sides, f))
+    size, window = (
+        (images.shape[h], images.shape[w]),
+        (kernel.shape[down], kernel.shape[right]),
+    )
+    g = Geometry(size, window, p["window_strides"], p["padding"])
+    alone = groups == images.shape[c] == kernel.shape[k]  # each channel by itself
+    if groups > 1 and not alone:
+        return None
 
     def way(images, kernel):
         images, kernel = images.transpose(b, h, w, c), kernel.transpose(down, right, i, k)
-        return conv(images, kernel, p["window_strides"], p["padding"]).transpose(back)
+        if groups > 1:
+            return depthwise(g, images, kernel).transpose(back)
+        return conv(images, kernel, g.strides, g.padding).transpose(back)
 
     return way
 

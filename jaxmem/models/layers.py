@@ -157,6 +157,14 @@ def _max_pool_bwd(g: Geometry, saved, grad: jax.Array):
 max_windows.defvjp(_max_pool_fwd, _max_pool_bwd)
 
 
+def depthwise(g: Geometry, x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """A convolution of each channel of x [B, H, W, C] by its own kernel [h, w, 1, C]."""
+    views = taps(g, jnp.pad(x, ((0, 0), *g.padding, (0, 0))))
+    each = kernel.reshape(len(views), 1, 1, 1, -1)
+    parts = [view * each[number] for number, view in enumerate(views)]
+    return functools.reduce(jnp.add, parts)
+
+
 def sum_windows(g: Geometry, x: jax.Array) -> jax.Array:
     """Sums of windows of images [B, H, W, C]; padding counts as 0."""
     padded = jnp.pad(x, ((0, 0), *g.padding, (0, 0)))

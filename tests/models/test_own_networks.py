@@ -57,6 +57,10 @@ def rows():
     )
 
 
+def written(name: str) -> type:
+    return own.find(f"{FILE}:{name}").target
+
+
 def network(name: str) -> Model:
     if name in (*EQUINOX, "Mixing"):
         pytest.importorskip("equinox")
@@ -125,7 +129,7 @@ def test_dropout_draws_of_seed_trial_and_step_alone(rows, monkeypatch):
         blocks.append(jax.tree.map(np.asarray, block.states))
     same(*blocks)
 
-    params, state = job.learner.model.init(ROOT, rows.train.images[0])
+    params, state = quick(job.learner.model.init)(ROOT, rows.train.images[0])
     images, weights = rows.train.images[:4], np.ones(4, np.float32)
 
     def logits(key):
@@ -267,12 +271,12 @@ def test_layers_that_mix_examples_are_named(when, rows):
 
 
 def test_batch_normalisation_that_is_not_exchanged(rows):
-    from own_networks import Modern, Usual
-
-    linen = from_linen(Usual(10), random=True, replace_batch_norm=False)
+    linen = from_linen(written("Usual")(10), random=True, replace_batch_norm=False)
     with pytest.raises(InputError, match=r"mixes examples in Usual/BatchNorm_0 \(own_netw"):
         check(linen, rows)
-    modern = from_nnx(lambda rngs: Modern(10, rngs=rngs), replace_batch_norm=False)
+    modern = from_nnx(
+        lambda rngs: written("Modern")(10, rngs=rngs), replace_batch_norm=False
+    )
     with pytest.raises(InputError, match=r"mixes examples in own_networks.py, line \d+"):
         check(modern, rows)
 
@@ -303,20 +307,21 @@ def test_logits_that_are_not_finite(rows):
 @pytest.mark.parametrize("kind", ["linen", "nnx"])
 def test_flax_batch_normalisation_of_what_counts(kind, rows, capsys):
     """Their own where nothing is excluded; else as if the rest were not there."""
-    from own_networks import Modern, Usual
 
     def made(replace):
         if kind == "linen":
-            return from_linen(Usual(10), random=True, replace_batch_norm=replace)
-        return from_nnx(lambda rngs: Modern(10, rngs=rngs), replace_batch_norm=replace)
+            return from_linen(written("Usual")(10), random=True, replace_batch_norm=replace)
+        return from_nnx(
+            lambda rngs: written("Modern")(10, rngs=rngs), replace_batch_norm=replace
+        )
 
     weighted, theirs = made(True), made(False)
     images, key = rows.train.images[:8], jax.random.key(1)
-    params, state = weighted.init(key, images[0])
+    params, state = quick(weighted.init)(key, images[0])
 
     def logits(model, count, rows=8):
         weights = (np.arange(rows) < count).astype(np.float32)
-        out, after = model.apply(params, state, images[:rows], weights, key)
+        out, after = quick(model.apply)(params, state, images[:rows], weights, key)
         return out[:count], after
 
     near(logits(weighted, 8), logits(theirs, 8), 1e-6)
@@ -331,6 +336,7 @@ class Layers(nn.Module):
     def __call__(self, x):
         x = nn.remat(nn.Conv)(4, (3, 3), strides=2, padding="VALID")(x)
         x = nn.avg_pool(nn.gelu(x), (2, 2), (1, 1), "SAME")
+        x = nn.Conv(4, (3, 3), feature_group_count=4)(x)
         x = nn.max_pool(nn.Conv(4, (3, 2))(x), (3, 3), (2, 2), "SAME")
         return nn.Dense(10)(x.reshape((x.shape[0], -1)))
 
@@ -368,11 +374,15 @@ def test_exchanged_convolutions_and_pools_give_the_same(name, rows):
         def loss(params, state):
             return jnp.sum(jnp.square(call(params, state, images, weights, *keys)[0]))
 
-        return quick(jax.vmap(jax.value_and_grad(loss)))
+        return jax.value_and_grad(loss)
 
-    states = jax.vmap(lambda key: untouched.init(key, images[0]))(jax.random.split(ROOT, 3))
+    init = quick(jax.vmap(lambda key: untouched.init(key, images[0])))
+    states = init(jax.random.split(ROOT, 3))
     ours = exchanged(untouched.apply)
-    near(gradients(ours)(*states), gradients(untouched.apply)(*states), 1e-6)
+    theirs = quick(
+        lambda *states: jax.lax.map(lambda s: gradients(untouched.apply)(*s), states)
+    )
+    near(quick(jax.vmap(gradients(ours)))(*states), theirs(*states), 1e-6)
     program = str(jax.make_jaxpr(ours)(*jax.tree.map(lambda a: a[0], states), images, None))
     assert "custom_vmap" in program and "reduce_window" not in program
 
