@@ -64,7 +64,7 @@ def from_linen(
 
 def draws(module: nn.Module, shape: tuple[int, ...]) -> bool:
     """Whether a module draws random numbers in training, for images of shape [H, W, C]."""
-    model = from_linen(module)
+    model = from_linen(module, replace_batch_norm=False)
     image = jax.ShapeDtypeStruct(shape, jnp.float32)
     weights = jax.ShapeDtypeStruct((1,), jnp.float32)
 
@@ -83,9 +83,12 @@ def draws(module: nn.Module, shape: tuple[int, ...]) -> bool:
 
 def note_exchange(found: list[str], said: set[str]) -> None:
     """Say once which layers now weigh examples."""
-    if found and not said:
-        said.update(found)
-        say(f"statistics of what a trial sees alone, by Flax's mask: {', '.join(said)}")
+    names = list(dict.fromkeys(found))
+    if names and not said:
+        said.update(names)
+        shown = ", ".join(names[:3])
+        shown += f" and {len(names) - 3} more" if len(names) > 3 else ""
+        say(f"statistics of what a trial sees alone, by Flax's mask: {shown}")
 
 
 def _float(logits):
