@@ -36,6 +36,11 @@ def make_model(name: str, spec: Spec, options: Options | None = None) -> Model:
     options: keywords of its factory. Raises InputError for an unknown name, listing the
     known ones, and where a factory makes no network.
     """
+    if not isinstance(name, str):
+        raise InputError(
+            f"model {name!r} is no name; jaxmem.MODELS['mine'] = … gives it one, or give "
+            f"{own.WAY}"
+        )
     if ":" in name and name not in MODELS:
         return own.build(name, own.find(name).target, spec, options or {})
     if name not in MODELS:

@@ -79,7 +79,8 @@ def _import(name: str, where: str) -> ModuleType:
     try:
         return importlib.import_module(where)
     except (Exception, SystemExit) as error:
-        if isinstance(error, ModuleNotFoundError) and where.startswith(error.name or "?"):
+        lacking = getattr(error, "name", None) or "?"
+        if f"{where}.".startswith(f"{lacking}."):
             raise InputError(f"model {name}: there is no module {where}") from None
         raise InputError(f"{where} fails on import: {one_line(error)}") from error
 
