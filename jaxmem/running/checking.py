@@ -17,6 +17,7 @@ from jaxmem.errors import InputError
 from jaxmem.models import Model
 from jaxmem.models.contract import PyTree, one_line
 from jaxmem.models.exchange import left_slow
+from jaxmem.models.freezing import by_path
 from jaxmem.models.mixing import mixing_layers
 from jaxmem.training import fitting
 from jaxmem.training.fitting import Learner, TrainState
@@ -156,19 +157,16 @@ def _check_kinds(name: str, model: Model, images: np.ndarray) -> None:
         raise InputError(
             f"model {name} has parameters of {', '.join(sorted(odd))}; keep them float32"
         )
-    if _kinds(state) != _kinds(new):
+    if changed := sorted(_kinds(state) ^ _kinds(new)):
         raise InputError(
-            f"the state of model {name} changes its shape in training, from "
-            f"{_kinds(state)} to {_kinds(new)}; sow into 'intermediates' alone"
+            f"the state of model {name} changes its shape in training, at {changed[0]}; "
+            "sow into 'intermediates' alone"
         )
 
 
-def _kinds(tree: PyTree) -> dict[str, str]:
-    leaves = jax.tree.flatten_with_path(tree)[0]
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="."): f"{a.dtype}{list(a.shape)}"
-        for path, a in leaves
-    }
+def _kinds(tree: PyTree) -> set[str]:
+    """Path, dtype and shape of each leaf."""
+    return {f"{path} {a.dtype}{list(a.shape)}" for path, a in by_path(tree).items()}
 
 
 def _same(a: PyTree, b: PyTree) -> bool:
