@@ -5,9 +5,11 @@ import dataclasses
 from collections.abc import Callable
 
 from jaxmem._shared.arguments import difference, positive
+from jaxmem.errors import InputError
 from jaxmem.estimates.search import MEMORY
 from jaxmem.estimates.stopping import AMONG
 from jaxmem.models import MODELS
+from jaxmem.models.own import WAY, Options, parse_options
 from jaxmem.running.planning import PLACINGS
 from jaxmem.training.batches import BATCHINGS
 from jaxmem.training.recipes import RECIPES, Recipe, choices_of, general_recipe
@@ -154,12 +156,35 @@ def add_subsets(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_start(parser: argparse.ArgumentParser) -> None:
+    """Fine-tuning."""
+    add = parser.add_argument_group("fine-tuning").add_argument
+    add(
+        "--init-from",
+        metavar="WORKDIR/models:TRIAL",
+        help="start every trial from this kept model, where paths and shapes agree",
+    )
+    add(
+        "--train",
+        dest="trainable",
+        choices=("head",),
+        help="train the last dense layer alone; the rest is frozen, one for all trials",
+    )
+
+
 def add_recipe(parser: argparse.ArgumentParser, model: str | None = "mlp") -> None:
     """The network, and every field of `Recipe`; model: the default, None: by the data."""
     add = parser.add_argument_group("training").add_argument
     known = ", ".join(MODELS)
     default = model or "cnn for pictures, mlp for rows"
-    add("--model", default=model, help=f"architecture: {known} (default: {default})")
+    own = f"or a network of your own, {WAY}"
+    add("--model", default=model, help=f"{known}; {own} (default: {default})")
+    add(
+        "--model-options",
+        type=_options,
+        metavar="KEY=VALUE,…",
+        help="keywords for an own network's factory, as in depth=4,width=64",
+    )
     for field in dataclasses.fields(Recipe):
         flag, kind = f"--{field.name.replace('_', '-')}", type(field.default)
         text = f"{field.metadata['help']} {_default(field)}"
@@ -168,6 +193,13 @@ def add_recipe(parser: argparse.ArgumentParser, model: str | None = "mlp") -> No
             continue
         parse = _widths if kind is tuple else kind
         add(flag, type=parse, choices=choices_of(field), help=text)
+
+
+def _options(text: str) -> Options:
+    try:
+        return parse_options(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _width(text: str) -> int | None:

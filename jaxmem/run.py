@@ -21,6 +21,7 @@ from jaxmem.options import (
     add_influence_matrix,
     add_memory,
     add_recipe,
+    add_start,
     add_subsets,
     add_thresholds,
 )
@@ -36,6 +37,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_data_flags(parser, default="digits")
     add_subsets(parser)
     add_recipe(parser)
+    add_start(parser)
     add = parser.add_argument_group("estimates").add_argument
     add_thresholds(add)
     add_memory(add)

@@ -9,8 +9,9 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jaxmem.models.contract import Model, Spec, from_linen
+from jaxmem.models.contract import Model, Spec
 from jaxmem.models.layers import BatchNorm, Conv, Head, global_mean, mean_pool
+from jaxmem.models.linen import from_linen
 
 GROWTH = 12
 LAYERS = 16  # of a block: (100 - 4) / 3 convolutions, two a layer

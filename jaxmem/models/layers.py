@@ -116,7 +116,7 @@ def max_pool(
     The gradient goes to the first maximum of a window, as `lax.reduce_window_max`'s does.
     """
     g = Geometry(x.shape[1:3], (window,) * 2, (stride,) * 2, (padding,) * 2)
-    return _max_pool(g, x)
+    return max_windows(g, x)
 
 
 def _padded(g: Geometry, x: jax.Array) -> jax.Array:
@@ -124,12 +124,13 @@ def _padded(g: Geometry, x: jax.Array) -> jax.Array:
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _max_pool(g: Geometry, x: jax.Array) -> jax.Array:
+def max_windows(g: Geometry, x: jax.Array) -> jax.Array:
+    """As `max_pool`, of any windows."""
     return functools.reduce(jnp.maximum, taps(g, _padded(g, x)))
 
 
 def _max_pool_fwd(g: Geometry, x: jax.Array):
-    out = _max_pool(g, x)
+    out = max_windows(g, x)
     return out, (x, out)
 
 
@@ -153,7 +154,21 @@ def _max_pool_bwd(g: Geometry, saved, grad: jax.Array):
     return (jnp.pad(spread, rest),)
 
 
-_max_pool.defvjp(_max_pool_fwd, _max_pool_bwd)
+max_windows.defvjp(_max_pool_fwd, _max_pool_bwd)
+
+
+def depthwise(g: Geometry, x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """A convolution of each channel of x [B, H, W, C] by its own kernel [h, w, 1, C]."""
+    views = taps(g, jnp.pad(x, ((0, 0), *g.padding, (0, 0))))
+    each = kernel.reshape(len(views), 1, 1, 1, -1)
+    parts = [view * each[number] for number, view in enumerate(views)]
+    return functools.reduce(jnp.add, parts)
+
+
+def sum_windows(g: Geometry, x: jax.Array) -> jax.Array:
+    """Sums of windows of images [B, H, W, C]; padding counts as 0."""
+    padded = jnp.pad(x, ((0, 0), *g.padding, (0, 0)))
+    return functools.reduce(jnp.add, taps(g, padded))
 
 
 def mean_pool(x: jax.Array, window: int) -> jax.Array:

@@ -5,7 +5,8 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jaxmem.models.contract import Model, Spec, from_linen
+from jaxmem.models.contract import Model, Spec
+from jaxmem.models.linen import from_linen
 
 
 class MLP(nn.Module):

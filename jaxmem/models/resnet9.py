@@ -9,8 +9,9 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jaxmem.models.contract import Model, Spec, from_linen
+from jaxmem.models.contract import Model, Spec
 from jaxmem.models.layers import BatchNorm, Conv, Head, max_pool
+from jaxmem.models.linen import from_linen
 
 LOGIT_SCALE = 0.125
 

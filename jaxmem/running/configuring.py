@@ -4,15 +4,17 @@ import functools
 import hashlib
 from collections.abc import Callable
 
-import jax.numpy as jnp
 import numpy as np
 
 from jaxmem._shared.arguments import number, one_of, whole
 from jaxmem.data import Dataset
 from jaxmem.errors import InputError
-from jaxmem.models import Spec, check_model, make_model
+from jaxmem.models import check_model
+from jaxmem.models.own import Options
+from jaxmem.running.architecture import describe, make_architecture
+from jaxmem.running.starting import Start, begin
 from jaxmem.storage.config import Inputs, RunConfig
-from jaxmem.training.augmentation import check_views, of_centre
+from jaxmem.training.augmentation import check_views
 from jaxmem.training.batches import Batching
 from jaxmem.training.ensemble import Ensemble, make_ensemble
 from jaxmem.training.inputs import describe_inputs
@@ -74,6 +76,8 @@ def configure(
     subsets: SubsetRule,
     *,
     model: str,
+    options: Options,
+    start: Start,
     seed: int,
     batching: Batching,
     margins: bool,
@@ -86,9 +90,11 @@ def configure(
     """
     root = root_key(seed)
     chosen = recipe_for(data.recipes, model, subsets.size, **recipe)
-    spec = Spec(data.num_classes, chosen.hidden, jnp.dtype(chosen.precision))
     check_views(data.train.images.shape[1:], chosen)
-    architecture = of_centre(make_model(model, spec), chosen.train_size)
+    architecture = make_architecture(
+        model, options, data.num_classes, chosen, data.train.images.shape[1:]
+    )
+    architecture, given = begin(architecture, start, data)
     config = RunConfig(
         dataset=data.name,
         data=data.fingerprint,
@@ -99,7 +105,7 @@ def configure(
         inputs=Inputs(*describe_inputs(data.train.images)),
         model=model,
         # So that another architecture under the same name does not pass for it.
-        parameters=check_model(model, architecture, data.train.images),
+        parameters=check_model(model, architecture, data.train.images, data.num_classes),
         recipe=chosen,
         subset_fraction=subsets.fraction,
         subset_size=None if subsets.sampling == "bernoulli" else subsets.size,
@@ -109,6 +115,7 @@ def configure(
         batching=batching,
         margins=margins,
         probabilities=probabilities,
+        network=describe(model, options, given),
     )
     quantities = tuple(q.name for q in config.quantities if q.name != "status")
     job = make_job(architecture, chosen, batching, subsets, data.num_classes, quantities)

@@ -7,6 +7,7 @@ from jaxmem._shared.arguments import whole
 from jaxmem.data import Dataset
 from jaxmem.errors import InputError
 from jaxmem.estimates.suspects import Confirmation, Gain, Suspects
+from jaxmem.running.architecture import options_of
 from jaxmem.running.trials import run_trials
 from jaxmem.training.judging import judging_recipe
 from jaxmem.training.subsets import removal_masks
@@ -36,6 +37,7 @@ def confirm(found: Suspects, data: Dataset, trials: int) -> Confirmation:
             workdir=found.workdir / f"confirm-{name}",
             masks=masks,
             model=last.model,
+            model_options=options_of(last),
             seed=seed,
             mem=False,
             **recipe,

@@ -18,17 +18,19 @@ from jaxmem.data import Dataset, make_dataset
 from jaxmem.errors import InputError
 from jaxmem.estimates.opening import open_run
 from jaxmem.estimates.results import Run
-from jaxmem.models import Model, Spec, make_model
+from jaxmem.models import Model
 from jaxmem.models.contract import PyTree
+from jaxmem.models.freezing import frozen
+from jaxmem.running.architecture import describe, make_architecture, options_of
 from jaxmem.running.evaluating import predict_models
 from jaxmem.running.planning import Placing, choose_placement
 from jaxmem.storage.checkpoints import KeptModels, kept_part
 from jaxmem.storage.config import Inputs
-from jaxmem.training.augmentation import of_centre
 from jaxmem.training.ensemble import Placement
 from jaxmem.training.fitting import TrainState
 from jaxmem.training.inputs import describe_inputs, no_moments, scaling_of, to_float
 
+FROZEN = "frozen.npz"  # of a workdir: what its trials share
 FEATURE_ROWS = 500  # images whose features are computed at a time
 
 
@@ -125,16 +127,11 @@ def extract_features(workdir: str | Path, data: Dataset, trial: int = 0) -> Data
 
 
 def _extract_features(workdir: str | Path, data: Dataset, trial: int) -> Dataset:
-    run, wanted, models, model, like = _open(workdir, data)
-    if trial not in wanted:
-        raise InputError(f"{workdir} kept no model of trial {trial}")
+    run, model, one = _one_model(workdir, data, trial)
     if model.features is None:
         raise InputError(
             f"model {run.config.model} names no features; give its Model the function"
         )
-    numbers, block = next(part for part in models.blocks(like) if trial in part[0])
-    place = numbers.tolist().index(trial)
-    one = jax.tree.map(lambda a: jnp.asarray(a[place]), block)
 
     @jax.jit
     def features(images):
@@ -158,6 +155,26 @@ def _extract_features(workdir: str | Path, data: Dataset, trial: int) -> Dataset
     )
 
 
+def kept_model(workdir: str | Path, trial: int, data: Dataset) -> tuple[PyTree, PyTree]:
+    """Parameters and state of a trial's kept model, of inputs as data's; NumPy arrays.
+
+    Raises InputError if it was not kept, or takes other images.
+    """
+    _, model, one = _one_model(workdir, data, trial)
+    if model.shared is not None:
+        one["params"] = {**one["params"], **model.shared.values}
+    return one["params"], one["model_state"]
+
+
+def _one_model(workdir: str | Path, data: Dataset, trial: int) -> tuple[Run, Model, dict]:
+    run, wanted, models, model, like = _open(workdir, data)
+    if trial not in wanted:
+        raise InputError(f"{workdir} kept no model of trial {trial}")
+    numbers, block = next(part for part in models.blocks(like) if trial in part[0])
+    place = numbers.tolist().index(trial)
+    return run, model, jax.tree.map(lambda a: a[place], block)
+
+
 def _open(workdir: str | Path, data: Dataset) -> _Kept:
     use_all_cores()
     run = open_run(workdir)
@@ -173,8 +190,7 @@ def _open(workdir: str | Path, data: Dataset) -> _Kept:
             f"{data.name} has images of shape {data.test.images.shape[1:]}; the models of "
             f"{workdir} know {shape}"
         )
-    spec = Spec(run.config.num_classes, recipe.hidden, jnp.dtype(recipe.precision))
-    model = of_centre(make_model(run.config.model, spec), recipe.train_size)
+    model = _model_of(run)
     image = jax.ShapeDtypeStruct(shape, jnp.float32)
     params, state = jax.eval_shape(model.init, jax.random.key(0), image)
     scaling = None
@@ -182,3 +198,22 @@ def _open(workdir: str | Path, data: Dataset) -> _Kept:
         scaling = jax.eval_shape(lambda: scaling_of(no_moments(shape)))
     like = kept_part(TrainState(params, state, None, scaling))
     return _Kept(run, wanted, models, model, like)
+
+
+def _model_of(run: Run) -> Model:
+    """The network of a run; raises InputError where its file has changed."""
+    config = run.config
+    assert config.image_shape is not None and config.recipe is not None  # `_open` saw
+    options = options_of(config)
+    model, shape = config.model, config.image_shape
+    made = make_architecture(model, options, config.num_classes, config.recipe, shape)
+    start = config.network.start if config.network else None
+    if describe(model, options, start) != config.network:
+        raise InputError(
+            f"{model} is no longer the file that {run.workdir} was trained "
+            "with; give it back"
+        )
+    if (path := run.workdir / FROZEN).exists():
+        with np.load(path) as values:
+            made = frozen(made, shape, dict(values))
+    return made

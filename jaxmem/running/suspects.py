@@ -20,6 +20,7 @@ from jaxmem.data import Dataset
 from jaxmem.errors import InputError
 from jaxmem.estimates.results import Run
 from jaxmem.estimates.suspects import Judgement, Suspects, conclude, judge, shared_first
+from jaxmem.models.own import Options
 from jaxmem.running.trials import run_trials
 from jaxmem.training.judging import judging_masks, judging_model, judging_recipe
 
@@ -37,6 +38,7 @@ def find_suspects(
     *,
     first: Run | None = None,
     model: str | None = None,
+    model_options: Options | None = None,
     trials: int = TRIALS,
     rounds: int = ROUNDS,
     seed: int = 0,
@@ -54,7 +56,8 @@ def find_suspects(
       workdir: of the rounds; the same call resumes. Default:
         runs/<dataset>-suspects-<hash>, or suspects/ in the first run's.
       first: a finished run on the same data, with margins, in place of the first round.
-      model: default "cnn" for pictures, "mlp" for rows.
+      model: default "cnn" for pictures, "mlp" for rows; or as `run_trials` takes them,
+        with model_options.
       trials: of a round, at least 4.
       rounds: at most; 1 sets nothing aside.
       seed: of all randomness.
@@ -74,7 +77,9 @@ def find_suspects(
     _check_classes(data)
     if first is not None:
         _check_first(first, data)
-    here = (data.fingerprint, model, trials, seed, sorted(recipe.items()))
+    here: tuple = (data.fingerprint, model, trials, seed, sorted(recipe.items()))
+    if model_options:
+        here += (sorted(model_options.items()),)
     if workdir is None and first is not None:
         workdir = first.workdir / "suspects"
     folder = local_path(workdir) if workdir else _default(data.name, here)
@@ -90,6 +95,7 @@ def find_suspects(
                 workdir=folder / f"round{number}",
                 masks=judging_masks(labels, kept, m, trials, seed + number),
                 model=model,
+                model_options=model_options,
                 seed=seed,
                 margins=True,
                 width=width or _width(trials),

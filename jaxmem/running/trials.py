@@ -20,9 +20,13 @@ from jaxmem.errors import InputError
 from jaxmem.estimates.opening import open_run
 from jaxmem.estimates.results import Run
 from jaxmem.estimates.stopping import Among, make_goal
+from jaxmem.models import is_own
+from jaxmem.models.own import Options
 from jaxmem.running.blocks import finished_blocks
+from jaxmem.running.checking import check_network
 from jaxmem.running.configuring import choose_subsets, configure, count_trials
 from jaxmem.running.planning import PLACINGS, Placing, choose_placement, recall_plan
+from jaxmem.running.starting import Start, Trainable, keep_frozen
 from jaxmem.running.watch import Watch
 from jaxmem.storage.checkpoints import KeptModels, TrainingOnDisk
 from jaxmem.storage.config import RunConfig, default_workdir, read_config, write_config
@@ -41,6 +45,9 @@ def run_trials(
     workdir: str | Path | None = None,
     *,
     model: str = "mlp",
+    model_options: Options | None = None,
+    init_from: str | None = None,
+    trainable: Trainable | None = None,
     subset_fraction: float = 0.7,
     sampling: Sampling = "uniform",
     masks: np.ndarray | None = None,
@@ -62,6 +69,12 @@ def run_trials(
     trials: how many; default 4,000, or all of the given masks.
     workdir: default runs/<dataset>-<model>-<hash of the configuration>. A workdir with
       fewer trials of the same configuration is topped up.
+    model: a name of `MODELS`, or "my_net.py:make", "package.module:make": a factory or a
+      class of a module in Flax Linen, NNX or Equinox; model_options are its keywords.
+    init_from: "WORKDIR/models:3", a kept model whose parameters, where they have the same
+      path and shape, every trial starts from.
+    trainable: which parameters are trained: "head", the last dense layer, or a predicate on
+      paths such as "Dense_0.kernel". The others are frozen, and held once for all trials.
     sampling: how subsets are drawn: "uniform", each alone; "balanced", so that every
       example is excluded equally often, to within one; or "bernoulli", a coin an example,
       so that sizes vary.
@@ -100,6 +113,8 @@ def run_trials(
             bits,
             subsets,
             model=model,
+            options=dict(model_options or {}),
+            start=Start(init_from, trainable),
             seed=whole("seed", seed),
             batching=one_of("batching", batching, BATCHINGS),
             margins=bool(margins),
@@ -114,6 +129,9 @@ def run_trials(
                 nbytes = data.train.images.nbytes + data.test.images.nbytes
                 room = functools.partial(_room, workdir)
                 ensemble = ensemble_of(choose_placement(placement, nbytes), room)
+                keep_frozen(workdir, ensemble.job.learner.model)
+                if is_own(model) and not _checked(store, config):
+                    check_network(model, ensemble.job.learner, data)
                 _train(workdir, config, ensemble, store, trials, watch, width, keep_models)
         return open_run(workdir)
 
@@ -131,7 +149,7 @@ def _prepare(workdir: Path, config: RunConfig, data: Dataset, trials: int) -> Tr
         if differ:
             raise InputError(
                 f"{workdir} holds another run: {', '.join(differ)} differ; give another "
-                "--workdir or the same flags"
+                "--workdir or the same flags and files"
             )
     else:
         write_config(workdir, config)  # first: it makes the folder ours
@@ -147,6 +165,12 @@ def _prepare(workdir: Path, config: RunConfig, data: Dataset, trials: int) -> Tr
 def _missing(store: TrialStore, trials: int) -> list[int]:
     """The numbers of the trials, of so many, that are not there yet."""
     return np.flatnonzero(store.status()[:trials] == MISSING).tolist()
+
+
+def _checked(store: TrialStore, config: RunConfig) -> bool:
+    """Whether trials of this very network are there already."""
+    known = config.network is not None and config.network.source is not None
+    return known and bool((store.status() != MISSING).any())
 
 
 def _room(workdir: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:

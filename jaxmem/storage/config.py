@@ -47,6 +47,9 @@ TERMS = {
     "image_shape": "shape of an example",
     "inputs": "kind or range of the inputs",
     "parameters": "number of the model's parameters",
+    "options": "model options",
+    "source": "the network's file",
+    "start": "given or frozen parameters",
     "margins": "storing margins",
     "probabilities": "storing probabilities",
 }
@@ -58,6 +61,15 @@ class Difference(NamedTuple):
     term: str  # as users call it
     mine: Any
     other: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """Where a network of the user's came from, and where its training starts."""
+
+    options: tuple[str, ...]  # as "depth=4", sorted
+    source: str | None  # SHA-256 of its file
+    start: str | None = None  # a hash of given and of frozen parameters
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +97,7 @@ class RunConfig:
     batching: Literal["packed", "masked"] | None
     margins: bool
     probabilities: bool
+    network: Network | None = None  # None: one of ours, from its own start
 
     def __post_init__(self):
         for name in ("train_size", "test_size", "num_classes"):
@@ -127,7 +140,9 @@ class RunConfig:
 
     def identity(self, occasion: Occasion) -> tuple:
         """The values, hashable, of the fields that must not differ on this occasion."""
-        names = (field.name for field in dataclasses.fields(self))
+        names = [field.name for field in dataclasses.fields(self)]
+        if self.network is None:
+            names.remove("network")  # default workdirs keep their names
         return tuple(getattr(self, n) for n in names if n not in MAY_DIFFER[occasion])
 
     def differences(self, other: "RunConfig", occasion: Occasion) -> list[Difference]:
@@ -138,9 +153,10 @@ class RunConfig:
             name, a, b = field.name, getattr(self, field.name), getattr(other, field.name)
             if a == b or name in MAY_DIFFER[occasion]:
                 continue
-            if name == "recipe" and None not in (a, b):
+            if name in ("recipe", "network") and None not in (a, b):
                 parts = zip(vars(a), vars(a).values(), vars(b).values(), strict=True)
-                found += [Difference(*part) for part in parts if part[1] != part[2]]
+                differ = [part for part in parts if part[1] != part[2]]
+                found += [Difference(TERMS.get(n, n), mine, its) for n, mine, its in differ]
             elif not (name == "subset_fraction" and same_size):
                 found.append(Difference(TERMS.get(name, name), a, b))
         return [d._replace(term=d.term.replace("_", " ")) for d in found]
@@ -150,12 +166,15 @@ class RunConfig:
         values = dataclasses.asdict(self)
         if self.inputs is not None:
             values["inputs"] = self.inputs._asdict()
+        if self.network is None:
+            del values["network"]  # as in the first workdirs of format 3
         return {"format": FORMAT, "jaxmem": __version__, **values}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "RunConfig":
         """The inverse of `to_json`; raises InputError for what that did not write."""
         values = {k: v for k, v in values.items() if k not in ("format", "jaxmem")}
+        values = {"network": None, **values}
         return _parsed(cls, values, "the configuration")
 
 

@@ -76,14 +76,14 @@ def of_centre(model: Model, train_size: int) -> Model:
     def init(key, image):
         return model.init(key, centre(image[None], train_size)[0])
 
-    def apply(params, state, images, weights):
-        return model.apply(params, state, centre(images, train_size), weights)
+    def apply(params, state, images, *others):
+        return model.apply(params, state, centre(images, train_size), *others)
 
     def features(params, state, images):
         assert model.features is not None
         return model.features(params, state, centre(images, train_size))
 
-    return Model(init, apply, features if model.features else None)
+    return Model(init, apply, features if model.features else None, model.random)
 
 
 def draw_views(

@@ -29,6 +29,7 @@ class Batches(NamedTuple):
     index: jax.Array  # type: ignore[assignment]  # int32 [S, B]; hides tuple.index
     weight: jax.Array  # float32 [S, B], 0 or 1
     views: Views | None = None  # of each place, where images are augmented
+    key: jax.Array | None = None  # keys [S], where the model has random layers
 
 
 def steps_per_epoch(batching: Batching, n: int, m: int, batch_size: int) -> int:
@@ -80,6 +81,18 @@ def epoch_batches(
     if batching == "masked":
         inside &= mask_N[index]
     return Batches(index, inside.astype(jnp.float32))
+
+
+def layer_keys(
+    root: jax.Array, trial: jax.Array, epoch: jax.Array, steps: int
+) -> jax.Array:
+    """The keys of an epoch's steps for a trial's random layers: keys [S].
+
+    The trial's own in masked batches too: what is shared makes trials depend on each other.
+    """
+    key = trial_key(root, Purpose.LAYERS, trial)
+    step = epoch * steps + jnp.arange(steps, dtype=jnp.int32)
+    return jax.vmap(jax.random.fold_in, (None, 0))(key, step)
 
 
 def _shuffled(key: jax.Array, subset: Subset) -> jax.Array:

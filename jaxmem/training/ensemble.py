@@ -71,6 +71,8 @@ def make_ensemble(
     mesh, on_host = make_mesh(), placement == "host"
     arrays = Arrays.of(data, masks, with_images=not on_host)
     images = Images(data.train.images, data.test.images) if on_host else None
+    if (shared := job.learner.model.shared) is not None:
+        arrays = arrays._replace(shared=shared.values)
     arrays, root = everywhere((arrays, root), mesh)
     return Ensemble(job, mesh, arrays, root, images, room)
 

@@ -104,10 +104,12 @@ def train_step(
     images_BxHxWxC: jax.Array,
     labels_B: jax.Array,
     weights_B: jax.Array,
+    key: jax.Array | None = None,
 ) -> TrainState:
     """One step on the mean cross-entropy over the examples of weight 1.
 
     Without any, nothing changes: no momentum, no decay, no step of the schedule.
+    key: of the model's random layers, where it has some.
     """
     # 0 · NaN is NaN: an excluded example is blanked, not only weighted by 0.
     seen = weights_B > 0
@@ -115,9 +117,11 @@ def train_step(
     images = jnp.where(seen[:, None, None, None], images, jnp.float32(0))
     labels = jnp.where(seen, labels_B, 0)
 
+    keys = (key,) if learner.model.random else ()
+
     def loss_fn(params):
         logits, model_state = learner.model.apply(
-            params, state.model_state, images, weights_B
+            params, state.model_state, images, weights_B, *keys
         )
         targets = jax.nn.one_hot(labels, logits.shape[-1], dtype=jnp.float32)
         targets = optax.smooth_labels(targets, learner.recipe.label_smoothing)
@@ -148,7 +152,7 @@ def fit(
         images, labels = read(batch)
         if batch.views is not None:
             images = augment(images, batch.views, learner.recipe)
-        return train_step(learner, state, images, labels, batch.weight), None
+        return train_step(learner, state, images, labels, batch.weight, batch.key), None
 
     return jax.lax.scan(step, state, batches)[0]
 

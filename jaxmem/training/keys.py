@@ -26,6 +26,7 @@ class Purpose(enum.IntEnum):
     AUGMENTATION = 4  # a trial's own crops and mirror images, per epoch (packed batching)
     SHARED_AUGMENTATION = 5  # those that a group of trials shares, per epoch (masked)
     BALANCED_SUBSET = 6  # the order of each pass of balanced sampling
+    LAYERS = 7  # what a trial's random layers draw, per step
 
 
 def root_key(seed: int) -> jax.Array:

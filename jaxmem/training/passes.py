@@ -73,7 +73,6 @@ def predict_from_host(
 ) -> Callable:
     """f(states, held_out) -> Predictions of M trials, without probabilities."""
     pieces = evaluation_pieces(len(images), images.shape[1:])
-    model = lift.job.learner.model
     probabilities = lift.job.probabilities and labels == "train_labels"
 
     def nothing(job, data, root, trial):
@@ -83,7 +82,12 @@ def predict_from_host(
     def add(job, data, root, state, found, start, fresh, rows):
         def step(found, piece):
             return _add_piece(
-                model, state, found, getattr(data, labels), *piece, probabilities
+                job.learner.model,
+                state,
+                found,
+                getattr(data, labels),
+                *piece,
+                probabilities,
             )
 
         return jax.lax.scan(step, found, (start, fresh, rows))

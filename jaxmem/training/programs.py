@@ -74,8 +74,10 @@ class Lift(NamedTuple):
         """
 
         def local(data, root, *args):
+            job = self.job.bound(data)
+
             def one(mine):
-                return of_one(self.job, data, root, *mine, *args[own:])
+                return of_one(job, data, root, *mine, *args[own:])
 
             # One model alone is faster than a vmap of width 1: its products have no batch
             # axis.

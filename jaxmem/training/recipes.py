@@ -18,6 +18,7 @@ LATER = {"resized_crop": 0.0, "train_size": 0}
 OTHERS = (
     *("trials", "workdir", "model", "subset_fraction", "sampling", "masks", "seed"),
     *("batching", "width", "keep_models", "margins", "probabilities", "until_se"),
+    *("model_options", "init_from", "trainable"),
 )
 
 

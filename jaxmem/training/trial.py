@@ -8,6 +8,7 @@ import numpy as np
 from jaxmem.data import Dataset
 from jaxmem.errors import InputError
 from jaxmem.models import Model
+from jaxmem.models.contract import PyTree
 from jaxmem.training import fitting
 from jaxmem.training.augmentation import augments, draw_views
 from jaxmem.training.batches import (
@@ -15,6 +16,7 @@ from jaxmem.training.batches import (
     Batching,
     epoch_batches,
     epoch_key,
+    layer_keys,
     steps_per_epoch,
 )
 from jaxmem.training.fitting import Learner, Predictions, TrainState
@@ -45,6 +47,14 @@ class Job(NamedTuple):
         """Whether class probabilities are wanted."""
         return "held_out_probability" in self.quantities
 
+    def bound(self, data: "Arrays") -> "Job":
+        """With the parameters that all trials share, as they lie on the devices."""
+        shared = self.learner.model.shared
+        if shared is None:
+            return self
+        model = shared.bind(data.shared)
+        return self._replace(learner=self.learner._replace(model=model))
+
 
 class Arrays(NamedTuple):
     """The part of a Dataset that lies on the devices.
@@ -57,6 +67,7 @@ class Arrays(NamedTuple):
     test_images: jax.Array  # [E, H, W, C]
     test_labels: jax.Array  # int32 [E]
     masks: jax.Array | None = None  # bits of given subsets, uint8 [T, ceil(N / 8)]
+    shared: PyTree = None  # frozen parameters
 
     @classmethod
     def of(
@@ -158,6 +169,8 @@ def draw_batches(
         shape = data.train_images.shape[1:]
         views = draw_views(key, batches.index.shape, shape, recipe)
         batches = batches._replace(views=views)
+    if job.learner.model.random:
+        batches = batches._replace(key=layer_keys(root, trial, epoch, steps))
     return jax.tree.map(lambda a: a[: job.first_steps], batches)
 
 

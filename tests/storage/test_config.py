@@ -12,6 +12,7 @@ from jaxmem.storage.config import (
     FORMAT,
     MAY_DIFFER,
     Inputs,
+    Network,
     RunConfig,
     default_workdir,
     read_config,
@@ -60,6 +61,7 @@ OTHER = {
     "batching": "masked",
     "margins": True,
     "probabilities": True,
+    "network": Network(("depth=4",), "00ff"),
 }
 recipes = st.builds(
     Recipe,
@@ -85,6 +87,8 @@ configs = st.builds(
     subset_fraction=st.none() | st.floats(0.01, 0.99),
     sampling=st.sampled_from(["uniform", "balanced", "bernoulli", "given"]),
     margins=st.booleans(),
+    network=st.none()
+    | st.builds(Network, st.lists(st.text()).map(tuple), st.none() | st.text()),
 )
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.floats(allow_nan=False) | st.text(),
@@ -114,14 +118,26 @@ def test_what_was_not_written_is_refused(name, value):
     except InputError:
         return
     assert name != "stranger"
-    assert json.loads(json.dumps(read.to_json()))[name] == value
+    assert json.loads(json.dumps(read.to_json())).get(name) == value
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "network"])
 def test_a_field_that_lacks_is_refused(name):
     lacking = {k: v for k, v in CONFIG.to_json().items() if k != name}
     with pytest.raises(InputError, match=name):
         RunConfig.from_json(lacking)
+
+
+def test_a_network_of_ours_leaves_no_trace():
+    """Neither in the file nor in the name of a default workdir."""
+    assert "network" not in CONFIG.to_json()
+    assert default_workdir(CONFIG).name == "digits-mlp-0aaa06e9"
+    own = dataclasses.replace(CONFIG, network=Network((), "00"))
+    other = dataclasses.replace(CONFIG, network=Network(("depth=4",), "11"))
+    assert [d.term for d in own.differences(other, "resume")] == [
+        "model options",
+        "the network's file",
+    ]
 
 
 def test_fields_that_came_later():

@@ -7,8 +7,8 @@ import pytest
 
 import jaxmem
 from jaxmem.models import Spec, make_model
-from jaxmem.models.contract import from_linen
 from jaxmem.models.layers import BatchNorm
+from jaxmem.models.linen import from_linen
 from jaxmem.storage.schema import SCHEMA
 from jaxmem.training import chunks
 from jaxmem.training.ensemble import Plan, make_ensemble, run_blocks
