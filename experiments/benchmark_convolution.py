@@ -45,8 +45,8 @@ from jaxmem.data import Dataset
 from jaxmem.models import Spec, convolution, layers, make_model
 from jaxmem.running.planning import make_plan
 from jaxmem.training.ensemble import make_ensemble
+from jaxmem.training.hyperparameters import Recipe
 from jaxmem.training.keys import root_key
-from jaxmem.training.recipes import Recipe
 from jaxmem.training.subsets import SubsetRule
 from jaxmem.training.trial import make_job
 

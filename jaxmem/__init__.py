@@ -19,6 +19,7 @@ from jaxmem.version import __version__
 # Public name → the module that has it.
 _NAMES = {
     "MODELS": "models",
+    "OPTIMIZERS": "training.optimizers",
     "Model": "models",
     "Spec": "models",
     "from_linen": "models",
@@ -27,7 +28,7 @@ _NAMES = {
     "load_dataset": "data",
     "make_dataset": "data",
     "RECIPES": "training.recipes",
-    "Recipe": "training.recipes",
+    "Recipe": "training.hyperparameters",
     "removal_masks": "training.subsets",
     "Pairs": "estimates.pairs",
     "Run": "estimates.results",

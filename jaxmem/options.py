@@ -4,15 +4,16 @@ import argparse
 import dataclasses
 from collections.abc import Callable
 
-from jaxmem._shared.arguments import difference, positive
+from jaxmem._shared.arguments import difference, keywords, positive
 from jaxmem.errors import InputError
 from jaxmem.estimates.search import MEMORY
 from jaxmem.estimates.stopping import AMONG
 from jaxmem.models import MODELS
-from jaxmem.models.own import WAY, Options, parse_options
+from jaxmem.models.own import WAY, Options
 from jaxmem.running.planning import PLACINGS
 from jaxmem.training.batches import BATCHINGS
-from jaxmem.training.recipes import RECIPES, Recipe, choices_of, general_recipe
+from jaxmem.training.hyperparameters import Recipe, choices_of
+from jaxmem.training.recipes import RECIPES, general_recipe
 from jaxmem.training.subsets import SAMPLINGS
 
 
@@ -197,7 +198,7 @@ def add_recipe(parser: argparse.ArgumentParser, model: str | None = "mlp") -> No
 
 def _options(text: str) -> Options:
     try:
-        return parse_options(text)
+        return keywords("model options", text)
     except InputError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

@@ -1,7 +1,8 @@
 """What callers give, checked: numbers of any library become Python's, or InputError."""
 
+import ast
 import operator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -54,6 +55,23 @@ def positive(name: str, value) -> float:
     if not 0 < found < float("inf"):
         raise InputError(f"{name} {found:g} must be positive")
     return found
+
+
+def keywords(name: str, text: str) -> dict[str, Any]:
+    """depth=4,act=relu,sizes=(3,4) as keywords; words are text."""
+    try:
+        call = ast.parse(f"f({text})", mode="eval").body
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
+            found = {str(word.arg): _literal(word.value) for word in call.keywords}
+            if not call.args and "None" not in found:  # as of **others
+                return found
+    except (SyntaxError, ValueError):
+        pass
+    raise InputError(f"{name} {text!r} are no keywords; write depth=4,width=64")
+
+
+def _literal(node: ast.expr) -> Any:
+    return node.id if isinstance(node, ast.Name) else ast.literal_eval(node)
 
 
 def one_of(name: str, value: Word, known: tuple[str, ...]) -> Word:

@@ -15,6 +15,7 @@ from jaxmem.models.mlp import mlp
 from jaxmem.models.own import Options
 from jaxmem.models.resnet import resnet18, resnet50
 from jaxmem.models.resnet9 import resnet9
+from jaxmem.models.vit import vit
 
 # name -> factory(spec). Add your own: MODELS["mine"] = my_factory, or a module's class.
 MODELS: dict[str, Callable[..., Any]] = {
@@ -26,6 +27,7 @@ MODELS: dict[str, Callable[..., Any]] = {
     "resnet50": resnet50,
     "inception": inception,
     "densenet100": densenet100,
+    "vit": vit,
 }
 BUILT_IN = tuple(MODELS.values())
 
@@ -48,11 +50,7 @@ def make_model(name: str, spec: Spec, options: Options | None = None) -> Model:
             f"unknown model {name!r}; known: {', '.join(sorted(MODELS))}; "
             f"one of your own: {own.WAY}"
         )
-    if is_own(name):
-        return own.build(name, MODELS[name], spec, options or {})
-    if options:
-        raise InputError(f"model {name} takes no options; --hidden has an MLP's widths")
-    return MODELS[name](spec)
+    return own.build(name, MODELS[name], spec, options or {})
 
 
 def is_own(name: str) -> bool:

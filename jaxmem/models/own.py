@@ -1,6 +1,5 @@
 """Networks of the user's: found by name, made with options, in whatever library."""
 
-import ast
 import functools
 import hashlib
 import importlib
@@ -83,23 +82,6 @@ def _import(name: str, where: str) -> ModuleType:
         if f"{where}.".startswith(f"{lacking}."):
             raise InputError(f"model {name}: there is no module {where}") from None
         raise InputError(f"{where} fails on import: {one_line(error)}") from error
-
-
-def parse_options(text: str) -> Options:
-    """depth=4,act=relu,sizes=(3,4) as keywords; words are text."""
-    try:
-        call = ast.parse(f"f({text})", mode="eval").body
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
-            options = {str(word.arg): _literal(word.value) for word in call.keywords}
-            if not call.args and "None" not in options:  # as of **others
-                return options
-    except (SyntaxError, ValueError):
-        pass
-    raise InputError(f"model options {text!r} are no keywords; write depth=4,width=64")
-
-
-def _literal(node: ast.expr) -> Any:
-    return node.id if isinstance(node, ast.Name) else ast.literal_eval(node)
 
 
 def build(name: str, target: Any, spec: Spec, options: Options) -> Model:

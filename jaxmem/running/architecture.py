@@ -2,12 +2,13 @@
 
 import jax.numpy as jnp
 
+from jaxmem._shared.arguments import keywords
 from jaxmem.models import MODELS, Model, Spec, is_own, make_model
 from jaxmem.models.exchange import exchanged
-from jaxmem.models.own import Options, find, parse_options
+from jaxmem.models.own import Options, find
 from jaxmem.storage.config import Network, RunConfig
 from jaxmem.training.augmentation import of_centre, view_shape
-from jaxmem.training.recipes import Recipe
+from jaxmem.training.hyperparameters import Recipe
 
 
 def make_architecture(
@@ -33,4 +34,5 @@ def describe(model: str, options: Options, start: str | None = None) -> Network 
 
 def options_of(config: RunConfig) -> Options:
     """The options of a run's network."""
-    return parse_options(",".join(config.network.options)) if config.network else {}
+    options = config.network.options if config.network else ()
+    return keywords("model options", ",".join(options))

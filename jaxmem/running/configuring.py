@@ -19,6 +19,7 @@ from jaxmem.training.batches import Batching
 from jaxmem.training.ensemble import Ensemble, make_ensemble
 from jaxmem.training.inputs import describe_inputs
 from jaxmem.training.keys import root_key
+from jaxmem.training.optimizers import check_optimizer, in_words
 from jaxmem.training.recipes import recipe_for
 from jaxmem.training.subsets import (
     SAMPLINGS,
@@ -89,7 +90,8 @@ def configure(
     That takes the last arguments of `make_ensemble`: placement and room.
     """
     root = root_key(seed)
-    chosen = recipe_for(data.recipes, model, subsets.size, **recipe)
+    chosen = recipe_for(data.recipes, model, subsets.size, **in_words(recipe))
+    check_optimizer(chosen)
     check_views(data.train.images.shape[1:], chosen)
     architecture = make_architecture(
         model, options, data.num_classes, chosen, data.train.images.shape[1:]

@@ -11,7 +11,7 @@ from jaxmem._shared.arguments import number, whole
 from jaxmem._shared.files import read_json, write_json
 from jaxmem.errors import InputError
 from jaxmem.storage.schema import SCHEMA, Quantity, Sizes
-from jaxmem.training.recipes import LATER, Recipe
+from jaxmem.training.hyperparameters import LATER, Recipe
 from jaxmem.training.subsets import SubsetRule, subset_size
 from jaxmem.version import __version__
 

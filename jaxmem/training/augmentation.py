@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxmem._shared.devices import Array
 from jaxmem.errors import InputError
 from jaxmem.models.contract import Model
-from jaxmem.training.recipes import Recipe
+from jaxmem.training.hyperparameters import Recipe
 
 ATTEMPTS = 10  # at a crop that fits into the image
 RATIO = 4 / 3  # of width to height at most, and of height to width

@@ -11,9 +11,10 @@ import optax
 from jaxmem.models.contract import Model, PyTree
 from jaxmem.training.augmentation import augment
 from jaxmem.training.batches import Batches
+from jaxmem.training.hyperparameters import Recipe
 from jaxmem.training.inputs import Scaling, to_float
+from jaxmem.training.optimizers import make_optimizer
 from jaxmem.training.pieces import Pieces, cut
-from jaxmem.training.recipes import Recipe
 
 # Rows per evaluation step: enough for the matrix units; for large images fewer, so that
 # evaluation needs less memory than training did.
@@ -56,40 +57,6 @@ class Predictions(NamedTuple):
     def correct(self) -> jax.Array:
         """bool [R]: whether the highest logit is the label's."""
         return self.offset == 0
-
-
-def make_optimizer(recipe: Recipe, steps: int) -> optax.GradientTransformation:
-    """The optimiser that the recipe says, for epochs of `steps` steps.
-
-    Weight decay is of kernels alone, not of biases and scales: L2 in SGD's gradient, beside
-    the gradient in AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101).
-    """
-
-    def kernels(params):
-        return jax.tree.map(lambda a: a.ndim > 1, params)
-
-    rate = _learning_rate(recipe, steps)
-    if recipe.optimizer == "adamw":
-        decay = recipe.weight_decay
-        return optax.adamw(rate, b1=recipe.momentum, weight_decay=decay, mask=kernels)
-    sgd = optax.sgd(rate, recipe.momentum or None, nesterov=recipe.optimizer == "nesterov")
-    if not recipe.weight_decay:
-        return sgd
-    return optax.chain(optax.add_decayed_weights(recipe.weight_decay, kernels), sgd)
-
-
-def _learning_rate(recipe: Recipe, steps: int) -> float | optax.Schedule:
-    """A warm-up of W steps takes 1, 2, … W parts in W + 1 of the rate, never 0."""
-    warmup, total = recipe.warmup_steps(steps), recipe.epochs * steps
-    rate: float | optax.Schedule = recipe.learning_rate
-    if recipe.schedule == "linear":
-        rate = optax.linear_schedule(rate, 0.0, total - warmup)
-    if not warmup:
-        return rate
-    rest = rate if callable(rate) else optax.constant_schedule(rate)
-    peak = recipe.learning_rate
-    up = optax.linear_schedule(peak / (warmup + 1), peak, warmup)
-    return optax.join_schedules([up, rest], [warmup])
 
 
 def init(learner: Learner, key: jax.Array, images: jax.Array) -> TrainState:

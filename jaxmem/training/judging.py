@@ -6,7 +6,7 @@ steps, regularised, on standardised inputs.
 
 import numpy as np
 
-from jaxmem.training.recipes import SMALL
+from jaxmem.training.hyperparameters import SMALL
 
 STEPS = 300  # of a training, where the epochs allow it
 EPOCHS = 4, 12  # at least, at most

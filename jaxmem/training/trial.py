@@ -20,10 +20,10 @@ from jaxmem.training.batches import (
     steps_per_epoch,
 )
 from jaxmem.training.fitting import Learner, Predictions, TrainState
+from jaxmem.training.hyperparameters import Recipe
 from jaxmem.training.inputs import Scaling, measure
 from jaxmem.training.keys import Purpose, trial_key
 from jaxmem.training.outcomes import Evaluation, Outcomes, outcomes_of
-from jaxmem.training.recipes import Recipe
 from jaxmem.training.subsets import Subset, SubsetRule
 
 

@@ -13,6 +13,7 @@ from runs import assert_same
 
 import jaxmem
 from jaxmem import InputError, run
+from jaxmem._shared.arguments import keywords
 from jaxmem.models import Spec, check_model, make_model, own
 from jaxmem.models.contract import Model
 from jaxmem.models.exchange import exchanged, left_slow
@@ -22,8 +23,8 @@ from jaxmem.running.checking import check_network
 from jaxmem.running.configuring import describe
 from jaxmem.training.ensemble import Plan, make_ensemble, run_blocks
 from jaxmem.training.fitting import Learner
+from jaxmem.training.hyperparameters import Recipe
 from jaxmem.training.keys import root_key
-from jaxmem.training.recipes import Recipe
 from jaxmem.training.subsets import SubsetRule, draw_subset, inclusion_mask
 from jaxmem.training.trial import advance_trial, init_trial, make_job
 
@@ -192,13 +193,13 @@ def test_options_decide_and_are_kept(rows):
     ],
 )
 def test_options_are_keywords(text, options):
-    assert own.parse_options(text) == options
+    assert keywords("model options", text) == options
 
 
 @pytest.mark.parametrize("text", ["depth", "depth=", "3=4", "a=f(x)", "**a", "a=1)("])
 def test_options_that_are_none(text):
     with pytest.raises(InputError, match="no keywords; write depth=4,width=64"):
-        own.parse_options(text)
+        keywords("model options", text)
 
 
 @pytest.mark.parametrize(
@@ -242,7 +243,7 @@ def test_bad_networks(name, said, rows, tmp_path, monkeypatch):
     Path("bad.py").write_text("x = 1\nx / 0\n")
     Path("syntax.py").write_text("x = (\n")
     model, _, options = name.partition(" ")
-    options = own.parse_options(options)
+    options = keywords("model options", options)
     with pytest.raises(InputError, match=said) as caught:
         jaxmem.run_trials(rows, 1, model=model, model_options=options, epochs=1, width=1)
     assert "\n" not in str(caught.value)

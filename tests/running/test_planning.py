@@ -5,8 +5,8 @@ import pytest
 from jaxmem.models import Spec, make_model
 from jaxmem.running import planning
 from jaxmem.training.ensemble import Plan, make_ensemble
+from jaxmem.training.hyperparameters import Recipe
 from jaxmem.training.keys import root_key
-from jaxmem.training.recipes import Recipe
 from jaxmem.training.subsets import SubsetRule
 from jaxmem.training.trial import make_job
 

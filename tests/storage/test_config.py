@@ -18,7 +18,7 @@ from jaxmem.storage.config import (
     read_config,
     write_config,
 )
-from jaxmem.training.recipes import LATER
+from jaxmem.training.hyperparameters import LATER
 
 CONFIG = RunConfig(
     dataset="digits",
@@ -68,7 +68,8 @@ recipes = st.builds(
     epochs=st.integers(10, 500),
     batch_size=st.integers(1, 4096),
     learning_rate=st.floats(1e-6, 10),
-    optimizer=st.sampled_from(["sgd", "nesterov", "adamw"]),
+    optimizer=st.sampled_from(["sgd", "nesterov", "lamb"]),
+    optimizer_options=st.sampled_from(["", "b2=0.9"]),
     momentum=st.floats(0.1, 0.99),
     warmup=st.floats(0, 9),
     hidden=st.lists(st.integers(1, 2048), max_size=3).map(tuple),

@@ -9,9 +9,9 @@ import pytest
 
 from jaxmem.models import Spec, make_model
 from jaxmem.storage.schema import SCHEMA, Sizes
+from jaxmem.training.hyperparameters import Recipe
 from jaxmem.training.keys import root_key
 from jaxmem.training.outcomes import QUANTITIES
-from jaxmem.training.recipes import Recipe
 from jaxmem.training.subsets import SubsetRule
 from jaxmem.training.trial import Arrays, evaluate_trial, init_trial, make_job
 

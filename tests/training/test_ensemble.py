@@ -7,9 +7,9 @@ import pytest
 from jaxmem import InputError
 from jaxmem.models import Spec, make_model
 from jaxmem.training.ensemble import Plan, make_ensemble, run_blocks
+from jaxmem.training.hyperparameters import Recipe
 from jaxmem.training.inputs import to_float
 from jaxmem.training.keys import root_key
-from jaxmem.training.recipes import Recipe
 from jaxmem.training.subsets import SubsetRule, draw_subset
 from jaxmem.training.trial import (
     advance_trial,

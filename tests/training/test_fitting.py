@@ -8,8 +8,10 @@ from jaxmem import MODELS, run_trials
 from jaxmem.models import Spec, from_linen, make_model
 from jaxmem.training import fitting
 from jaxmem.training.fitting import Learner
+from jaxmem.training.hyperparameters import Recipe
 from jaxmem.training.keys import Purpose, root_key, trial_key
-from jaxmem.training.recipes import RECIPES, Recipe
+from jaxmem.training.optimizers import make_optimizer
+from jaxmem.training.recipes import RECIPES
 from jaxmem.training.subsets import SubsetRule, draw_subset, inclusion_mask
 from jaxmem.training.trial import Arrays, advance_trial, init_trial, make_job, scale_trial
 
@@ -193,7 +195,7 @@ def test_a_step_without_examples_changes_nothing(tiny):
 @pytest.mark.parametrize("optimizer", ["sgd", "nesterov", "adamw"])
 def test_the_first_step_of_a_warm_up_moves(tiny, optimizer):
     job, _ = make(tiny, optimizer=optimizer, warmup=1.0)
-    made = fitting.make_optimizer(job.learner.recipe, job.learner.steps)
+    made = make_optimizer(job.learner.recipe, job.learner.steps)
     params = {"kernel": np.ones((2, 2), np.float32)}
     updates, _ = made.update(params, made.init(params), params)
     assert np.all(np.asarray(updates["kernel"]) < 0)

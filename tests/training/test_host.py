@@ -12,9 +12,9 @@ from jaxmem.models.linen import from_linen
 from jaxmem.storage.schema import SCHEMA
 from jaxmem.training import chunks
 from jaxmem.training.ensemble import Plan, make_ensemble, run_blocks
+from jaxmem.training.hyperparameters import Recipe
 from jaxmem.training.keys import root_key
 from jaxmem.training.pieces import cut
-from jaxmem.training.recipes import Recipe
 from jaxmem.training.subsets import SubsetRule
 from jaxmem.training.trial import make_job
 
