@@ -62,7 +62,7 @@ class ViT(nn.Module):
         training = weights is not None
         x = nn.Dense(self.width, dtype=self.dtype)(patches(images, self.patch))
         place = self.param("place", nn.initializers.normal(0.02), x.shape[1:])
-        x = x + place.astype(self.dtype)
+        x = x + place.astype(self.dtype)[None]
         for _ in range(self.depth):
             x = Block(self.heads, self.dropout, self.drop_path, self.dtype)(x, training)
         x = nn.LayerNorm(dtype=self.dtype)(x)

@@ -100,7 +100,7 @@ def find_suspects(
                 margins=True,
                 width=width or _width(trials),
                 mem=False,
-                **{**judging_recipe(m), **_given(recipe)},
+                **_judging(m, recipe),
             )
         judged.append(_judge(run, first=number == 1))
         if number > 1 and shared_first(*judged[-2:]) >= STABLE:
@@ -120,8 +120,13 @@ def _judge(run: Run, first: bool) -> Judgement:
     return judge(run, first)
 
 
-def _given(recipe: dict) -> dict:
-    return {name: value for name, value in recipe.items() if value is not None}
+def _judging(m: int, recipe: dict) -> dict:
+    """The judging recipe for subsets of m, but for what is given."""
+    given = {name: value for name, value in recipe.items() if value is not None}
+    fields = judging_recipe(m)
+    if given.get("optimizer", "sgd") not in ("sgd", "nesterov"):
+        del fields["learning_rate"]  # which is SGD's
+    return {**fields, **given}
 
 
 def _default(name: str, arguments: tuple) -> Path:

@@ -28,8 +28,9 @@ FIT = {
     "resnet50": (0.003, 120),
     "inception": (0.1, 50),
     "densenet100": (0.1, 80),
+    "vit": (0.1, 200),
 }
-SMALL = ("linear", "mlp", "cnn")
+SMALL = ("linear", "mlp", "cnn", "vit")
 # Those that compile for minutes: here they are masked, and the rest is for -m slow.
 LARGE = ("inception", "resnet50", "densenet100")
 
@@ -206,3 +207,34 @@ def test_inputs_that_a_model_cannot_take(model, shape):
     with pytest.raises(InputError, match=f"model {model}"):
         check_model(model, made, np.zeros((5, *shape), np.float32))
     assert check_model("mlp", make_model("mlp", Spec(3, (4,))), np.zeros((5, *shape))) > 0
+
+
+def test_options_of_built_in_models():
+    plain = make_model("vit", SPEC)
+    assert not plain.random
+    wide = make_model("vit", SPEC, {"width": 32, "depth": 1, "dropout": 0.5})
+    assert wide.random
+    images = jnp.ones((4, 8, 8, 1))
+    params, state = wide.init(jax.random.key(0), images[0])
+    assert params["place"].shape == (4, 32)
+    weights = jnp.ones(4)
+    first, again, other = (
+        wide.apply(params, state, images, weights, jax.random.key(k))[0] for k in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+    alone = wide.apply(params, state, images, None)[0]
+    np.testing.assert_array_equal(alone, wide.apply(params, state, images, None)[0])
+    with pytest.raises(InputError, match="knows no option deep; it takes width, depth"):
+        make_model("vit", SPEC, {"deep": 1})
+    with pytest.raises(InputError, match="model mlp knows no option depth; it takes none"):
+        make_model("mlp", SPEC, {"depth": 1})
+
+
+def test_stochastic_depth_skips_whole_examples():
+    model = make_model("vit", SPEC, {"depth": 1, "width": 8, "drop_path": 0.5})
+    images = jnp.broadcast_to(jnp.linspace(0, 1, 64).reshape(8, 8, 1), (64, 8, 8, 1))
+    params, state = model.init(jax.random.key(0), images[0])
+    logits, _ = model.apply(params, state, images, jnp.ones(64), jax.random.key(0))
+    # Of each example, one of two parts is taken or not: four kinds of equal images.
+    assert len(np.unique(np.asarray(logits).round(4), axis=0)) == 4

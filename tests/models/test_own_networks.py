@@ -232,7 +232,7 @@ def test_options_that_are_none(text):
         ),
         ("own_networks.py:Sows", r"state of model .* changes its shape in training"),
         ("own_networks.py:Half", "has parameters of bfloat16; keep them float32"),
-        ("mlp width=3", "model mlp takes no options"),
+        ("mlp width=3", "model mlp knows no option width; it takes none"),
     ],
 )
 def test_bad_networks(name, said, rows, tmp_path, monkeypatch):
