@@ -50,7 +50,7 @@ def test_numpy_scalars_are_numbers(tiny, tiny_recipe, tmp_path):
         "hidden": np.array([5]),
         "width": np.int8(1),
         "subset_fraction": np.float64(0.7),
-        "learning_rate": np.float64(0.03),
+        "learning_rate": np.float64(0.1),
         "mirror": np.bool_(False),
     }
     again = jaxmem.run_trials(tiny, np.int64(4), tmp_path / "b", seed=np.uint32(1), **other)

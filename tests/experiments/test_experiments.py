@@ -6,6 +6,7 @@ import json
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -284,3 +285,28 @@ def test_wrong_labels_in_tables(experiments, monkeypatch, tmp_path):
     assert found["wrong"] == 23 == round(0.05 * found["rows"])
     ranked = found["mlp"]["scores"]["held-out margin"]["average_precision"]
     assert ranked > 0.5 and found["mlp"]["wrong_labels_fitted"] > 0.9
+
+
+def test_wrong_or_hard(experiments, monkeypatch, tmp_path):
+    experiment = experiments("wrong_or_hard")
+    monkeypatch.setattr(experiment, "RESULTS", tmp_path)
+    experiment.main(["--data=digits", "--trials=16"])
+    found = json.loads((tmp_path / "wrong_or_hard" / "digits.json").read_text())
+    assert found["wrong"] == 29
+    assert found["of_these_wrong"] > 20 > found["wrong_among_these"]
+    assert found["memorized_and_doubted"] < 2 * found["of_these_wrong"]
+    assert (tmp_path / "wrong_or_hard" / "digits.png").exists()
+
+
+def test_own_networks_are_the_same_in_pytorch(experiments, digits):
+    torch = pytest.importorskip("torch")
+    benchmark = experiments("benchmark_own_networks")
+    for name in benchmark.NETWORKS:
+        model = jaxmem.models.make_model(
+            f"{benchmark.FILE}:{name}", jaxmem.Spec(10, image_shape=(8, 8, 1))
+        )
+        params, _ = model.init(jax.random.key(0), digits.train.images[0])
+        net = benchmark.torch_network(name)
+        sizes = sum(p.numel() for p in net.parameters())
+        assert sizes == sum(a.size for a in jax.tree.leaves(params)), name
+        assert net(torch.zeros(2, 1, 8, 8)).shape == (2, 10)

@@ -34,5 +34,7 @@ def test_it_runs_and_shows_what_it_says(notebook, tmp_path):
     assert "300 networks" in text
     memorized = int(text.split(" of 1437 examples are memorized")[0].split()[-1])
     assert 15 < memorized < 40
+    own = float(text.split("networks of my own, right on test examples: ")[1].split("%")[0])
+    assert own > 85
     pictures = [o for o in outputs if "image/png" in o.get("data", {})]
     assert len(pictures) == 3

@@ -1,5 +1,6 @@
 """Final models and trainings in flight, through Orbax."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -112,14 +113,25 @@ def said(*args):
     return found
 kept.TrainingOnDisk.load = said
 run_trials(
-    load_dataset("digits"), 4, sys.argv[1], width=2, epochs=25, hidden=(16,), model="mlp"
+    load_dataset("digits"),
+    4,
+    sys.argv[1],
+    placement=sys.argv[2],
+    width=2,
+    epochs=25,
+    hidden=(16,),
+    model="mlp",
 )
 """
+ONE_DEVICE = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=1"}
 
 
-def test_killed_in_flight_resumes_from_there_with_the_same_result(tmp_path):
+@pytest.mark.parametrize("placement", ["device", "host"])
+def test_killed_in_flight_resumes_from_there_with_the_same_result(tmp_path, placement):
+    """Fed from the host, the bits are those of the device, and of one device."""
     killed, whole = tmp_path / "killed", tmp_path / "whole"
-    process = subprocess.Popen([sys.executable, "-c", LONG, killed], stdout=subprocess.PIPE)
+    command = [sys.executable, "-c", LONG, killed, placement]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
     deadline = time.monotonic() + 120
     while not (killed / "in_flight" / "3").exists():
         assert process.poll() is None and time.monotonic() < deadline
@@ -128,13 +140,16 @@ def test_killed_in_flight_resumes_from_there_with_the_same_result(tmp_path):
     process.communicate()
     assert jaxmem.open_run(killed).trials.size == 0
 
-    def finish(workdir):
-        command = [sys.executable, "-c", LONG, workdir]
-        out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    def finish(workdir, placement, env=None):
+        command = [sys.executable, "-c", LONG, workdir, placement]
+        out = subprocess.run(
+            command, check=True, capture_output=True, text=True, env=env
+        ).stdout
         assert not (workdir / "in_flight").exists()
         return int(out.split()[2]), jaxmem.open_run(workdir)
 
-    (step, resumed), (zero, uninterrupted) = finish(killed), finish(whole)
+    step, resumed = finish(killed, placement)
+    zero, uninterrupted = finish(whole, "device", ONE_DEVICE)
     assert step >= 3 * 16 and zero == 0
     for name in ("included", "train_correct", "test_correct", "final_loss"):
         np.testing.assert_array_equal(
