@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--trials", type=int, default=32, help="default: 32")
-    parser.add_argument("--epochs", type=int, default=6, help="default: 6")
+    parser.add_argument("--epochs", type=int, default=2, help="default: 2")
     text = f"default: {','.join(NETWORKS)}"
     parser.add_argument("--networks", default=",".join(NETWORKS), help=text)
     args = parser.parse_args(argv)

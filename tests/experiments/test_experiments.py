@@ -190,14 +190,14 @@ def test_bad_input_is_one_line(experiments, capsys):
 
 def test_halves_of_the_trials(experiments, tiny, tiny_recipe, tmp_path):
     run = jaxmem.run_trials(tiny, 40, tmp_path, **tiny_recipe)
-    found = experiments("mnist_demo").halves(run, threshold=0.1)
+    found = experiments("mnist_demo").halves(run, threshold=0.1234)
 
     def mem(part):
         included, correct = run.included[part], run.train_correct[part]
         inside = np.mean(correct, axis=0, where=included)
         return inside - np.mean(correct, axis=0, where=~included)
 
-    first, second = mem(slice(20)) >= 0.1, mem(slice(20, 40)) >= 0.1
+    first, second = (mem(part) >= 0.1234 for part in (slice(20), slice(20, 40)))
     assert found["trials_each"] == 20
     assert found["memorized"] == [first.sum(), second.sum()]
     assert found["memorized_shared"] == (first & second).sum()
