@@ -111,7 +111,7 @@ def recipe_for(key: str | None, model: str, m: int, **overrides) -> Recipe:
     if known is None:
         known = dataclasses.replace(general_recipe(m), **GENERAL.get(model, {}))
         if "epochs" in given:
-            given.setdefault("warmup", WARMUP * given["epochs"])
+            given.setdefault("warmup", round(WARMUP * given["epochs"], 3))
     if given.get("optimizer") not in (None, "sgd", "nesterov", known.optimizer):
         given.setdefault("learning_rate", RATE)
     recipe = dataclasses.replace(known, **given)
@@ -133,7 +133,7 @@ def general_recipe(m: int) -> Recipe:
         epochs=epochs,
         batch_size=batch_size,
         schedule="linear",
-        warmup=WARMUP * epochs,
+        warmup=round(WARMUP * epochs, 3),
         weight_decay=min(0.01, 0.3 / m),
         hidden=(192,) if small else (512, 256),
     )

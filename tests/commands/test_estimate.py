@@ -34,7 +34,9 @@ def test_what_cannot_be_merged(two, tiny, tiny_recipe, tmp_path):
         jaxmem.merge_runs([two[0], two[1], two[0]])
     other = {**tiny_recipe, "epochs": 3}
     longer = jaxmem.run_trials(tiny, 4, tmp_path / "longer", seed=2, **other)
-    with pytest.raises(InputError, match=r"cannot be merged: epochs \(2 and 3\) differ"):
+    with pytest.raises(
+        InputError, match=r"cannot be merged: epochs \(2 and 3\), warmup .*differ"
+    ):
         jaxmem.merge_runs([two[0], longer])
 
 
