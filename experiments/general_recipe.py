@@ -47,7 +47,7 @@ def main(argv: list[str] | None) -> None:
     rows = slice(5000)
     split = mnist.train.images[rows], mnist.test.images
     split += mnist.train.labels[rows], mnist.test.labels
-    for model in ("mlp", "cnn"):
+    for model in ("mlp", "cnn", "vit"):
         numbers[f"mnist-5000, {model}"] = compare([split], model, args.trials)
     save("general_recipe", {"trials": args.trials, "table": numbers})
 

@@ -86,7 +86,13 @@ RECIPES: dict[tuple[str, str], Recipe] = {
 
 # What some models want where the data have no recipe.
 GENERAL: dict[str, dict] = {
-    "vit": {"optimizer": "adamw", "learning_rate": RATE, "weight_decay": 0.05},
+    "vit": {
+        "optimizer": "adamw",
+        "learning_rate": RATE,
+        "weight_decay": 0.05,
+        "batch_size": 64,
+        "crop": 2,
+    },
 }
 
 
@@ -110,6 +116,7 @@ def recipe_for(key: str | None, model: str, m: int, **overrides) -> Recipe:
     known = RECIPES.get((key, model)) if key else None
     if known is None:
         known = dataclasses.replace(general_recipe(m), **GENERAL.get(model, {}))
+        known = dataclasses.replace(known, batch_size=min(m, known.batch_size))
         if "epochs" in given:
             given.setdefault("warmup", round(WARMUP * given["epochs"], 3))
     if given.get("optimizer") not in (None, "sgd", "nesterov", known.optimizer):

@@ -18,6 +18,7 @@ def test_there_are_steps_enough_for_few_examples(m):
 def test_fewer_epochs_have_a_shorter_warmup():
     assert recipe_for(None, "mlp", 1000, epochs=1).warmup == pytest.approx(0.05)
     assert recipe_for(None, "mlp", 1000, epochs=9, warmup=3).warmup == 3
+    assert recipe_for(None, "vit", 50).batch_size == 50
     assert recipe_for("mnist", "cnn", 1000, epochs=2).warmup == 0.5  # its own is kept
 
 
