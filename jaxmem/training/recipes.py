@@ -88,7 +88,7 @@ RECIPES: dict[tuple[str, str], Recipe] = {
 GENERAL: dict[str, dict] = {
     "vit": {
         "optimizer": "adamw",
-        "learning_rate": RATE,
+        "learning_rate": 0.002,
         "weight_decay": 0.05,
         "batch_size": 64,
         "crop": 2,
