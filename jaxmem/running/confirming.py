@@ -16,22 +16,27 @@ from jaxmem.training.subsets import removal_masks
 def confirm(found: Suspects, data: Dataset, trials: int) -> Confirmation:
     """Train `trials` models each on all, without suspects, relabelled, and without others.
 
-    The network and recipe are those of the last round. WORKDIR/confirm-…/ hold the trials,
-    so that the same call resumes. Raises InputError where nothing is suspected, and as
-    `run_trials`.
+    The network and recipe are those of the last round, with a warm-up, without which
+    networks differ so much that few of them show nothing. WORKDIR/confirm-…/ hold the
+    trials, so that the same call resumes. Raises InputError where nothing is suspected, and
+    as `run_trials`.
     """
     trials = whole("trials to confirm by", trials, least=2)
     if not found.suspected.any():
         raise InputError("there are no suspects, so there is nothing to confirm")
     last = found.rounds[-1].config
     n, seed = data.train.labels.size, last.seed or 0
-    assert last.recipe is not None  # jaxmem trained it
+    judging = last.recipe
+    assert judging is not None  # jaxmem trained it
     relabelled = data._replace(train=data.train._replace(labels=found.relabelled()))
     removal = removal_masks(found.suspected, trials, seed)
 
     def accuracies(name: str, masks: np.ndarray, data: Dataset = data) -> np.ndarray:
         m = int(masks[0].sum())
-        recipe = vars(last.recipe) | {"batch_size": judging_recipe(m)["batch_size"]}
+        recipe = vars(judging) | {
+            "batch_size": judging_recipe(m)["batch_size"],
+            "warmup": max(judging.warmup, judging.epochs / 8),
+        }
         run = run_trials(
             data,
             workdir=found.workdir / f"confirm-{name}",
