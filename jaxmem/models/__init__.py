@@ -5,6 +5,7 @@ from typing import Any
 
 from jaxmem.errors import InputError
 from jaxmem.models import own
+from jaxmem.models.airbench import airbench
 from jaxmem.models.cnn import cnn
 from jaxmem.models.contract import Model, Spec, check_model
 from jaxmem.models.densenet import densenet100
@@ -22,6 +23,7 @@ MODELS: dict[str, Callable[..., Any]] = {
     "linear": linear,
     "mlp": mlp,
     "cnn": cnn,
+    "airbench": airbench,
     "resnet9": resnet9,
     "resnet18": resnet18,
     "resnet50": resnet50,

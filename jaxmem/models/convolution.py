@@ -7,14 +7,20 @@ CPU. XLA brings a convolution into the form of its fast library (NHWC images, HW
   times slower (experiments/benchmark_training.py). So all three products are written in
   that form, or as a matrix product over patches that stay in the cache, and a `vmap` is a
   loop over models instead of a grouped convolution.
-GPU, TPU. One model: `lax.conv` and its own gradients, which cuDNN and the MXU know. A
-  `vmap`: patches and a batched matrix product, because the gradients of a grouped
-  convolution are slow.
+GPU. One model: `lax.conv` and its own gradients, which cuDNN knows. A `vmap` of it would be
+  grouped convolutions, the kernel's gradient one with an image-sized window: so where
+  patches are few, they are written out and multiplied side by side; where they are many, a
+  model fills the card, and models take turns.
+TPU. `lax.conv` and its own gradients, also under `vmap`.
+
+In bfloat16 no product asks for a float32 result on GPU and TPU: cuDNN would be given
+converted, float32 inputs. Sums are float32 inside either way.
 
 B images, H x W their size, C channels in and K out.
 """
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -23,8 +29,11 @@ import jax.numpy as jnp
 from jax import lax
 from jax.custom_batching import custom_vmap
 
+from jaxmem.models.platforms import by_platform
+
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 PATCH_BYTES = 4 << 20  # patches made at a time on a CPU: they stay in its caches
+GPU_PATCH_BYTES = 16 << 20  # of one model, up to which models go side by side
 
 
 class Geometry(NamedTuple):
@@ -62,10 +71,7 @@ def conv(
 
 @functools.cache
 def _convolution(g: Geometry) -> Callable:
-    forward, input_grad, kernel_grad = (
-        _batched(alone, under_vmap, g)
-        for alone, under_vmap in _ways(jax.default_backend(), g)
-    )
+    forward, input_grad, kernel_grad = (_batched(ways, g) for ways in _ways(g))
 
     @jax.custom_vjp
     def convolution(images, kernel):
@@ -83,38 +89,63 @@ def _convolution(g: Geometry) -> Callable:
     return convolution
 
 
-def _ways(backend: str, g: Geometry) -> tuple[tuple[Callable, Callable | None], ...]:
-    """How to compute result, input gradient and kernel gradient here.
+class Ways(NamedTuple):
+    """Of computing a product f(geometry, a, b) of ONE model."""
 
-    Each is (for one model, for many under vmap); None is a loop over the models.
-    """
-    if backend == "cpu":
-        back = _input_grad_direct if g.strides == (1, 1) else _input_grad_patches
-        return (_direct_or_patches, None), (back, None), (_kernel_grad_in_cache, None)
+    cpu: Callable
+    native: Callable
+    patches: Callable
+    channels: Callable[[jax.Array, jax.Array], int]  # of the images, from a and b
+
+
+def _ways(g: Geometry) -> tuple[Ways, Ways, Ways]:
+    """Of the result, the input's gradient and the kernel's."""
+    back = _input_grad_direct if g.strides == (1, 1) else _input_grad_patches
+
+    def of_images(images, _):
+        return images.shape[-1]
+
+    def of_kernel(_, kernel):
+        return kernel.shape[-2]
+
     return (
-        (_direct, _patches_product),
-        (_input_grad_native, _input_grad_patches),
-        (_kernel_grad_native, _kernel_grad_patches),
+        Ways(_direct_or_patches, _native, _patches_product, of_images),
+        Ways(back, _input_grad_native, _input_grad_patches, of_kernel),
+        Ways(_kernel_grad_in_cache, _kernel_grad_native, _kernel_grad_patches, of_images),
     )
 
 
-def _batched(alone: Callable, under_vmap: Callable | None, g: Geometry) -> Callable:
+def _batched(ways: Ways, g: Geometry) -> Callable:
     """f(a, b) for one model, with what vmap does to it."""
+    cpu, native, patches = (functools.partial(way, g) for way in ways[:3])
+    places = math.prod(g.output) * math.prod(g.window)  # of patches of one image
 
     @custom_vmap
     def f(a, b):
-        return alone(g, a, b)
+        return by_platform(a, b, cpu=cpu, gpu=native, tpu=native)
 
     @f.def_vmap
     def rule(axis_size, in_batched, a, b):
         axes = tuple(0 if batched else None for batched in in_batched)
-        if under_vmap is not None:
-            return jax.vmap(functools.partial(under_vmap, g), axes)(a, b), True
 
-        def one(i):
-            return f(a[i] if in_batched[0] else a, b[i] if in_batched[1] else b)
+        def in_turn(a, b):
+            def one(i):
+                return f(a[i] if in_batched[0] else a, b[i] if in_batched[1] else b)
 
-        return lax.map(one, jnp.arange(axis_size)), True
+            return lax.map(one, jnp.arange(axis_size))
+
+        def side_by_side(way):
+            return jax.vmap(way, axes)
+
+        values = a.shape[-4] * places * ways.channels(a, b)
+        few = values * a.dtype.itemsize <= GPU_PATCH_BYTES
+        return by_platform(
+            a,
+            b,
+            cpu=in_turn,
+            gpu=side_by_side(patches) if few else in_turn,
+            tpu=side_by_side(native),
+        ), True
 
     return f
 

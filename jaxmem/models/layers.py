@@ -5,6 +5,7 @@ statistics are float32, and so are the logits (`Head`).
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -13,6 +14,7 @@ import jax.numpy as jnp
 
 from jaxmem.models import convolution
 from jaxmem.models.convolution import Geometry, add_taps, taps
+from jaxmem.models.platforms import by_platform
 
 DECAY = 0.9  # of the running statistics, a step
 EPSILON = 1e-5  # added to variances
@@ -25,11 +27,12 @@ class Conv(nn.Module):
     kernel: int = 3
     stride: int = 1
     dtype: Any = jnp.float32
+    kernel_init: Callable = nn.initializers.he_normal()
 
     @nn.compact
     def __call__(self, x):
         shape = (self.kernel, self.kernel, x.shape[-1], self.features)
-        weights = self.param("kernel", nn.initializers.he_normal(), shape)
+        weights = self.param("kernel", self.kernel_init, shape)
         low = (self.kernel - 1) // 2
         return convolution.conv(
             x.astype(self.dtype),
@@ -57,10 +60,13 @@ class BatchNorm(nn.Module):
     running statistics follow them as running ← 0.9 · running + 0.1 · batch, and stay where
     no image is included. Evaluation uses the running statistics, so that an example's
     logits depend on no other example.
+
+    bias_rate: how many times as fast as by the learning rate the bias learns, under SGD.
     """
 
     dtype: Any = jnp.float32
     use_scale: bool = True
+    bias_rate: float = 1.0
 
     @nn.compact
     def __call__(self, x, weights):
@@ -69,6 +75,8 @@ class BatchNorm(nn.Module):
         if self.use_scale:
             scale = self.param("scale", nn.initializers.ones_init(), channels)
         bias = self.param("bias", nn.initializers.zeros_init(), channels)
+        # The gradient grows by the factor, and so does what a step of it does.
+        bias = bias * self.bias_rate**0.5
         mean = self.variable("batch_stats", "mean", jnp.zeros, channels)
         variance = self.variable("batch_stats", "variance", jnp.ones, channels)
         if weights is None:
@@ -87,12 +95,19 @@ class BatchNorm(nn.Module):
 
 
 def included_moments(x: jax.Array, weights: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Mean and biased variance, float32 [C], of x [B, H, W, C] weighed by weights [B]."""
+    """Mean and biased variance, float32 [C], of x [B, H, W, C] weighed by weights [B].
+
+    In one pass over x, around a mean of one included image: sums of squares around 0 would
+    lose the variance of what lies far from 0.
+    """
     each = weights / (jnp.maximum(jnp.sum(weights), 1) * x.shape[1] * x.shape[2])
     each = each[:, None, None, None]
-    mean = jnp.sum(x * each, (0, 1, 2), dtype=jnp.float32)
-    centred = x - mean[None, None, None]
-    return mean, jnp.sum(jnp.square(centred) * each, (0, 1, 2), dtype=jnp.float32)
+    centre = jnp.mean(x[jnp.argmax(weights)], (0, 1), dtype=jnp.float32)
+    centre = jax.lax.stop_gradient(centre)
+    centred = x.astype(jnp.float32) - centre[None, None, None]
+    mean = jnp.sum(centred * each, (0, 1, 2))
+    square = jnp.sum(jnp.square(centred) * each, (0, 1, 2))
+    return mean + centre, jnp.maximum(square - jnp.square(mean), 0)
 
 
 class Head(nn.Module):
@@ -126,7 +141,18 @@ def _padded(g: Geometry, x: jax.Array) -> jax.Array:
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def max_windows(g: Geometry, x: jax.Array) -> jax.Array:
     """As `max_pool`, of any windows."""
+    shifted, reduced = functools.partial(_shifted, g), functools.partial(_reduced, g)
+    return by_platform(x, cpu=shifted, gpu=shifted, tpu=reduced)
+
+
+def _shifted(g: Geometry, x: jax.Array) -> jax.Array:
     return functools.reduce(jnp.maximum, taps(g, _padded(g, x)))
+
+
+def _reduced(g: Geometry, x: jax.Array) -> jax.Array:
+    sides = ((0, 0), *g.padding, (0, 0))
+    window, strides = ((1, *pair, 1) for pair in (g.window, g.strides))
+    return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, window, strides, sides)
 
 
 def _max_pool_fwd(g: Geometry, x: jax.Array):
@@ -135,7 +161,14 @@ def _max_pool_fwd(g: Geometry, x: jax.Array):
 
 
 def _max_pool_bwd(g: Geometry, saved, grad: jax.Array):
-    x, out = saved
+    def reduced(x, out, grad):
+        return jax.vjp(functools.partial(_reduced, g), x)[1](grad)[0]
+
+    shifted = functools.partial(_shifted_grad, g)
+    return (by_platform(*saved, grad, cpu=shifted, gpu=shifted, tpu=reduced),)
+
+
+def _shifted_grad(g: Geometry, x: jax.Array, out: jax.Array, grad: jax.Array):
     views = taps(g, _padded(g, x))
     winner = jnp.full(out.shape, len(views), jnp.int32)
     for k, seen in reversed(list(enumerate(views))):
@@ -143,7 +176,7 @@ def _max_pool_bwd(g: Geometry, saved, grad: jax.Array):
     zero = jnp.zeros((), grad.dtype)
     if g.strides != g.window or g.padding != ((0, 0), (0, 0)):
         parts = [jnp.where(winner == k, grad, zero) for k in range(len(views))]
-        return (add_taps(g, parts),)
+        return add_taps(g, parts)
     # Windows that do not overlap: one pass over the input instead of a sum of many.
     (b, h, w, c), (down, right) = out.shape, g.window
     number = jnp.arange(down)[:, None] * right + jnp.arange(right)[None]
@@ -151,7 +184,7 @@ def _max_pool_bwd(g: Geometry, saved, grad: jax.Array):
     spread = jnp.where(wins, grad[:, :, None, :, None], zero)
     spread = spread.reshape(b, h * down, w * right, c)
     rest = [(0, n - m) for n, m in zip(x.shape, spread.shape, strict=True)]
-    return (jnp.pad(spread, rest),)
+    return jnp.pad(spread, rest)
 
 
 max_windows.defvjp(_max_pool_fwd, _max_pool_bwd)

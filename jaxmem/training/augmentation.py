@@ -6,6 +6,7 @@ A view is cut out of the image at random: as large as the image, out of one padd
 `train_size` views are squares of that side, and outcomes are of the image's centre.
 """
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -15,8 +16,10 @@ import jax.numpy as jnp
 from jaxmem._shared.devices import Array
 from jaxmem.errors import InputError
 from jaxmem.models.contract import Model
+from jaxmem.models.platforms import by_platform
 from jaxmem.training.hyperparameters import Recipe
 
+MOST_STARTS = 16  # of views in a row or column, up to which a TPU tries each
 ATTEMPTS = 10  # at a crop that fits into the image
 RATIO = 4 / 3  # of width to height at most, and of height to width
 
@@ -141,22 +144,44 @@ def augment(images: jax.Array, views: Views, recipe: Recipe) -> jax.Array:
     views: of one batch, corner [B, 2], mirror [B] and size [B, 2] or None.
     """
     shape = view_shape(images.shape[1:], recipe.train_size)
-
-    def one(image, corner, mirror, size):
-        if size is None:
-            view = _cut(image, corner, recipe.crop, shape)
-        else:
-            view = _cut_and_scale(image, corner, size, shape)
-        return jnp.where(mirror, view[:, ::-1], view)
-
-    return jax.vmap(one)(images, *views)
+    if views.size is None:
+        seen = _cut(images, views.corner, recipe.crop, shape)
+    else:
+        cut = functools.partial(_cut_and_scale, shape=shape)
+        seen = jax.vmap(cut)(images, views.corner, views.size)
+    return jnp.where(views.mirror[:, None, None, None], seen[:, :, ::-1], seen)
 
 
-def _cut(image, corner, crop: int, shape: tuple[int, ...]):
-    """The view at a corner of an image that is padded with `crop` zeros a side."""
-    padded = jnp.pad(image, ((crop, crop), (crop, crop), (0, 0)))
-    start = (corner[0], corner[1], jnp.zeros_like(corner[0]))
-    return jax.lax.dynamic_slice(padded, start, shape)
+def _cut(images, corner, crop: int, shape: tuple[int, ...]):
+    """The views at corners [B, 2] of images that are padded with `crop` zeros a side."""
+    padded = jnp.pad(images, ((0, 0), (crop, crop), (crop, crop), (0, 0)))
+
+    def sliced(padded, corner):
+        def one(image, corner):
+            start = (corner[0], corner[1], jnp.zeros_like(corner[0]))
+            return jax.lax.dynamic_slice(image, start, shape)
+
+        return jax.vmap(one)(padded, corner)
+
+    def chosen(padded, corner):
+        # On a TPU the slices would be cut one after another.
+        for axis in (1, 2):
+            size = shape[axis - 1]
+            found = jax.lax.slice_in_dim(padded, 0, size, axis=axis)
+            for start in range(1, padded.shape[axis] - size + 1):
+                view = jax.lax.slice_in_dim(padded, start, start + size, axis=axis)
+                here = corner[:, axis - 1][:, None, None, None] == start
+                found = jnp.where(here, view, found)
+            padded = found
+        return padded
+
+    few = (
+        padded.shape[1] - shape[0] <= MOST_STARTS
+        and padded.shape[2] - shape[1] <= MOST_STARTS
+    )
+    return by_platform(
+        padded, corner, cpu=sliced, gpu=sliced, tpu=chosen if few else sliced
+    )
 
 
 def _cut_and_scale(image, corner, size, shape: tuple[int, ...]):

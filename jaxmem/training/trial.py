@@ -139,9 +139,13 @@ def advance_trial(
 ) -> TrainState:
     """Train ONE trial for the epochs first … last - 1."""
     subset = job.subsets.draw(root, trial, data.masks)
+    # Flat: a TPU pads each image [H, W, C] to tiles, and then gathers many times the bytes.
+    n, *shape = data.train_images.shape
+    flat = data.train_images.reshape(n, -1)
 
     def read(batch: Batches) -> tuple[jax.Array, jax.Array]:
-        return data.train_images[batch.index], data.train_labels[batch.index]
+        images = flat[batch.index].reshape(-1, *shape)
+        return images, data.train_labels[batch.index]
 
     # The epochs are arguments of the compiled program, so that a training in parts is the
     # same program, and gives the same bits, as one in a single call.

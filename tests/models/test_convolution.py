@@ -12,10 +12,16 @@ from jaxmem.models.convolution import conv
 PADDINGS = ["SAME", "VALID", ((1, 1), (1, 1)), ((2, 0), (1, 3))]
 
 
-@pytest.fixture(params=["cpu", "gpu"])
+@pytest.fixture(params=["cpu", "gpu", "gpu, many patches", "tpu"])
 def backend(request, monkeypatch):
-    """The ways of either backend, on this one."""
-    monkeypatch.setattr(jax, "default_backend", lambda: request.param)
+    """The ways of each platform, on this one."""
+
+    def by_platform(*args, **ways):
+        return ways[request.param[:3]](*args)
+
+    monkeypatch.setattr(convolution, "by_platform", by_platform)
+    if "many" in request.param:
+        monkeypatch.setattr(convolution, "GPU_PATCH_BYTES", 0)
     convolution._convolution.cache_clear()
     yield request.param
     monkeypatch.undo()

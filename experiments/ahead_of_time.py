@@ -1,0 +1,187 @@
+"""Compile jaxmem's programs for devices that are not here, and read what came out.
+
+    pip install -c requirements.txt -e . 'jax[tpu]'       (0.7 GB)
+    pip install -c requirements.txt -e . 'jax[cuda13]'    (4.9 GB; in a venv of its own)
+
+Import before JAX. Nothing can be run: what a program holds in memory, moves and multiplies
+is read from its text, and a TPU's names the cycles that its compiler expects.
+"""
+
+import math
+import os
+import re
+from typing import Any, NamedTuple
+
+os.environ.update(
+    JAX_PLATFORMS="cpu",
+    TPU_SKIP_MDS_QUERY="1",  # no look-up of a cloud's metadata server
+    TPU_WORKER_HOSTNAMES="localhost",
+    TPU_ACCELERATOR_TYPE="v5litepod-4",
+    TPU_WORKER_ID="0",
+)
+os.environ.setdefault("XLA_FLAGS", "--xla_gpu_autotune_level=0")  # tuning needs the card
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import topologies
+from jax.sharding import AxisType, Mesh, NamedSharding
+
+from jaxmem._shared.devices import AXIS
+from jaxmem.models import Spec, make_model
+from jaxmem.training.programs import BY_TRIAL, SHARED, Lift
+from jaxmem.training.recipes import recipe_for
+from jaxmem.training.subsets import SubsetRule
+from jaxmem.training.trial import (
+    Arrays,
+    Job,
+    advance_trial,
+    evaluate_trial,
+    make_job,
+    scale_trial,
+)
+
+# An H100 as XLA describes one (openxla/xla#25919).
+H100 = """
+gpu_device_info {
+  threads_per_block_limit: 1024  threads_per_warp: 32  threads_per_core_limit: 2048
+  shared_memory_per_block: 49152  shared_memory_per_core: 233472
+  shared_memory_per_block_optin: 232448
+  core_count: 132  fpus_per_core: 128  clock_rate_ghz: 1.98
+  block_dim_limit_x: 2147483647  block_dim_limit_y: 65535  block_dim_limit_z: 65535
+  memory_bandwidth: 3352320000000  l2_cache_size: 52428800  device_memory_size: 84929347584
+  cuda_compute_capability { major: 9 }
+  registers_per_core_limit: 65536  registers_per_block_limit: 65536
+}
+platform_name: "CUDA"
+dnn_version_info { major: 9  minor: 10 }
+runtime_version { major: 13  minor: 0  patch: 0 }
+device_description_str: "NVIDIA H100 80GB HBM3"
+"""
+BYTES = {"pred": 1, "s8": 1, "u8": 1, "bf16": 2, "f16": 2, "s32": 4, "u32": 4, "f32": 4}
+
+
+def devices_of(target: str) -> list:
+    """Of "h100", "h100:4", or a slice of TPUs, as in "v5e:2x2" and "v5e:4x4"."""
+    if not target.startswith("h100"):
+        return list(topologies.get_topology_desc(platform="tpu", topology_name=target).devices)
+    count = target.partition(":")[2] or "1"
+    return list(
+        topologies.get_topology_desc(
+            platform="cuda", target_config=H100, topology=f"1x1x{count}"
+        ).devices
+    )
+
+
+class Programs(NamedTuple):
+    """Compiled for M trials, `width` side by side on each device."""
+
+    init: Any
+    train: Any
+    evaluate: Any
+
+
+SIZES = {
+    "mnist": (60_000, 10_000, (28, 28, 1), 10),
+    "cifar100": (50_000, 10_000, (32, 32, 3), 100),
+}
+
+
+def job_of(dataset: str, model: str, **recipe) -> Job:
+    """What `jaxmem.run` trains on data of such a size, with fields that differ."""
+    n, _, shape, classes = SIZES[dataset]
+    subsets = SubsetRule(n, round(0.7 * n))
+    found = recipe_for(dataset, model, subsets.size, **recipe)
+    spec = Spec(classes, found.hidden, jnp.dtype(found.precision), shape)
+    return make_job(make_model(model, spec), found, "packed", subsets, classes)
+
+
+def compile_for(devices: list, dataset: str, job: Job, width: int) -> Programs:
+    """The programs of `Ensemble.programs`, for these devices."""
+    mesh = Mesh(np.array(devices), (AXIS,), axis_types=(AxisType.Auto,))
+    lift = Lift(job, mesh, width)
+    n, e, shape, _ = SIZES[dataset]
+
+    def on(spec, shape, dtype):
+        return jax.ShapeDtypeStruct(shape, dtype, sharding=NamedSharding(mesh, spec))
+
+    data = Arrays(
+        on(SHARED, (n, *shape), jnp.uint8),
+        on(SHARED, (n,), jnp.int32),
+        on(SHARED, (e, *shape), jnp.uint8),
+        on(SHARED, (e,), jnp.int32),
+    )
+    root = on(SHARED, (), jax.random.key(0, impl="threefry2x32").dtype)
+    trials = on(BY_TRIAL, (len(devices) * width,), jnp.int32)
+    begin = jax.jit(lift.init())
+    states = jax.eval_shape(begin, data, root, trials)
+    if job.learner.recipe.standardize:
+        scaling = jax.eval_shape(jax.jit(lift(scale_trial, 1)), data, root, trials)
+        states = states._replace(scaling=scaling)
+    states = jax.tree.map(lambda a: on(BY_TRIAL, a.shape, a.dtype), states)
+    epoch = on(SHARED, (), jnp.int32)
+    train = jax.jit(lift(advance_trial, 2, SHARED, SHARED), donate_argnums=3)
+    evaluate = jax.jit(lift(evaluate_trial, 2))
+    return Programs(
+        begin.lower(data, root, trials).compile(),
+        train.lower(data, root, trials, states, epoch, epoch).compile(),
+        evaluate.lower(data, root, trials, states).compile(),
+    )
+
+
+def computations(text: str) -> dict[str, list[str]]:
+    """The lines of each computation of a compiled program, by its name."""
+    found: dict[str, list[str]] = {}
+    name = None
+    for line in text.splitlines():
+        if line.endswith("{") and not line.startswith(" "):
+            name = line.split()[1 if line.startswith("ENTRY") else 0].lstrip("%")
+            found[name] = []
+        elif name and line.startswith(" "):
+            found[name].append(line)
+    return found
+
+
+def nbytes(shapes: str) -> int:
+    """Of the arrays that a text names, as in "bf16[512,32,32,64]{3,2,1,0}"."""
+    found = re.findall(r"\b([a-z]+\d+|pred)\[([\d,]*)\]", shapes)
+    return sum(
+        BYTES.get(kind, 8) * math.prod(int(n) for n in dims.split(",") if n)
+        for kind, dims in found
+    )
+
+
+class Loop(NamedTuple):
+    """A loop of a program."""
+
+    body: str
+    trips: int | None  # where the compiler knows them
+    inside: tuple[str, ...]  # bodies of the loops in it
+
+
+def step_of(text: str) -> list[str]:
+    """The lines of the loop body that trains a step: the one with most convolutions and products."""
+    return max(computations(text).values(), key=lambda lines: len(_heavy(lines)))
+
+
+def _heavy(lines: list[str]) -> list[str]:
+    return [line for line in lines if re.search(r"conv|cublas|dot\(|fusion\(", line)]
+
+
+def cycles(lines: list[str]) -> int:
+    """A TPU compiler's own estimate."""
+    return sum(int(n) for n in re.findall(r'"estimated_cycles":"(\d+)"', "\n".join(lines)))
+
+
+if __name__ == "__main__":
+    import sys
+    import time
+
+    target, dataset, model, width, *fields = sys.argv[1:]
+    start = time.perf_counter()
+    job = job_of(dataset, model, **dict(field.split("=") for field in fields))
+    made = compile_for(devices_of(target), dataset, job, int(width))
+    print(time.perf_counter() - start)
+    for name, program in made._asdict().items():
+        open(f"/tmp/{target.replace(':', '')}-{model}-{width}-{name}.txt", "w").write(program.as_text())
+        print(name, program.memory_analysis())
