@@ -64,7 +64,9 @@ BYTES = {"pred": 1, "s8": 1, "u8": 1, "bf16": 2, "f16": 2, "s32": 4, "u32": 4, "
 def devices_of(target: str) -> list:
     """Of "h100", "h100:4", or a slice of TPUs, as in "v5e:2x2" and "v5e:4x4"."""
     if not target.startswith("h100"):
-        return list(topologies.get_topology_desc(platform="tpu", topology_name=target).devices)
+        return list(
+            topologies.get_topology_desc(platform="tpu", topology_name=target).devices
+        )
     count = target.partition(":")[2] or "1"
     return list(
         topologies.get_topology_desc(
@@ -129,59 +131,104 @@ def compile_for(devices: list, dataset: str, job: Job, width: int) -> Programs:
     )
 
 
-def computations(text: str) -> dict[str, list[str]]:
-    """The lines of each computation of a compiled program, by its name."""
-    found: dict[str, list[str]] = {}
-    name = None
-    for line in text.splitlines():
-        if line.endswith("{") and not line.startswith(" "):
-            name = line.split()[1 if line.startswith("ENTRY") else 0].lstrip("%")
-            found[name] = []
-        elif name and line.startswith(" "):
-            found[name].append(line)
-    return found
+class Instruction(NamedTuple):
+    """A line of a compiled program."""
+
+    name: str
+    shape: str  # of its result
+    kind: str
+    operands: tuple[str, ...]
+    line: str
+
+    @property
+    def body(self) -> str | None:
+        """Of a loop: what it repeats."""
+        found = re.search(r"\bbody=%?([\w.\-]+)", self.line)
+        return found[1] if found else None
+
+    @property
+    def trips(self) -> int | None:
+        """Of a loop: how often, where the compiler knows."""
+        found = re.search(r'known_trip_count":\{"n":"(\d+)"', self.line)
+        return int(found[1]) if found else None
 
 
-def nbytes(shapes: str) -> int:
-    """Of the arrays that a text names, as in "bf16[512,32,32,64]{3,2,1,0}"."""
-    found = re.findall(r"\b([a-z]+\d+|pred)\[([\d,]*)\]", shapes)
+class Text(NamedTuple):
+    """A compiled program, read."""
+
+    computations: dict[str, list[Instruction]]
+    entry: str
+
+    @classmethod
+    def of(cls, program) -> "Text":
+        """Of what `compile()` gave."""
+        found: dict[str, list[Instruction]] = {}
+        name, entry = "", ""
+        for line in program.as_text().splitlines():
+            if line.endswith("{") and not line.startswith(" "):
+                first, *rest = line.split()
+                name = (rest[0] if first == "ENTRY" else first).lstrip("%")
+                entry = name if first == "ENTRY" else entry
+                found[name] = []
+            elif parts := INSTRUCTION.match(line):
+                operands = tuple(o.strip().lstrip("%") for o in parts[4].split(","))
+                found[name].append(Instruction(*parts.group(1, 2, 3), operands, line))
+        return cls(found, entry)
+
+    def loops(self, computation: str) -> list[Instruction]:
+        """The loops that stand in a computation."""
+        return [i for i in self.computations[computation] if i.kind == "while"]
+
+    def step(self) -> str:
+        """The body of the loop over steps: the costliest within the loop over epochs."""
+        inner = [
+            step.body
+            for epoch in self.loops(self.entry)
+            for step in self.loops(str(epoch.body))
+        ]
+        return max(map(str, inner), key=self.nbytes)
+
+    def nbytes(self, computation: str) -> int:
+        """What all operations read and write, were there no cache."""
+        shapes = {i.name: i.shape for i in self.computations[computation]}
+        total = 0
+        for i in self.computations[computation]:
+            if i.kind == "while":
+                total += (i.trips or 1) * self.nbytes(str(i.body))
+            elif i.kind not in FREE:
+                names = (i.name, *i.operands)
+                total += sum(nbytes(shapes.get(name, "")) for name in names)
+        return total
+
+    def cycles(self, computation: str) -> int:
+        """What a TPU's compiler expects."""
+        total = 0
+        for i in self.computations[computation]:
+            if i.kind == "while":
+                total += (i.trips or 1) * self.cycles(str(i.body))
+            total += sum(map(int, re.findall(r'"estimated_cycles":"(\d+)"', i.line)))
+        return total
+
+    def convolutions(self) -> list[Instruction]:
+        """All of them, in whatever computation."""
+        return [
+            i
+            for instructions in self.computations.values()
+            for i in instructions
+            if i.kind == "convolution" or "__cudnn$conv" in i.line
+        ]
+
+
+INSTRUCTION = re.compile(
+    r"\s+(?:ROOT )?%?([\w.\-]+) = (\(.*?\)|\S+) ([a-z][\w\-]*)\((.*?)\)"
+)
+FREE = {"parameter", "tuple", "get-tuple-element", "bitcast", "constant", "after-all"}
+
+
+def nbytes(shape: str) -> int:
+    """Of the arrays that a shape names, as in "bf16[512,32,32,64]{3,2,1,0}"."""
+    found = re.findall(r"\b([a-z]+\d+|pred)\[([\d,]*)\]", shape)
     return sum(
         BYTES.get(kind, 8) * math.prod(int(n) for n in dims.split(",") if n)
         for kind, dims in found
     )
-
-
-class Loop(NamedTuple):
-    """A loop of a program."""
-
-    body: str
-    trips: int | None  # where the compiler knows them
-    inside: tuple[str, ...]  # bodies of the loops in it
-
-
-def step_of(text: str) -> list[str]:
-    """The lines of the loop body that trains a step: the one with most convolutions and products."""
-    return max(computations(text).values(), key=lambda lines: len(_heavy(lines)))
-
-
-def _heavy(lines: list[str]) -> list[str]:
-    return [line for line in lines if re.search(r"conv|cublas|dot\(|fusion\(", line)]
-
-
-def cycles(lines: list[str]) -> int:
-    """A TPU compiler's own estimate."""
-    return sum(int(n) for n in re.findall(r'"estimated_cycles":"(\d+)"', "\n".join(lines)))
-
-
-if __name__ == "__main__":
-    import sys
-    import time
-
-    target, dataset, model, width, *fields = sys.argv[1:]
-    start = time.perf_counter()
-    job = job_of(dataset, model, **dict(field.split("=") for field in fields))
-    made = compile_for(devices_of(target), dataset, job, int(width))
-    print(time.perf_counter() - start)
-    for name, program in made._asdict().items():
-        open(f"/tmp/{target.replace(':', '')}-{model}-{width}-{name}.txt", "w").write(program.as_text())
-        print(name, program.memory_analysis())

@@ -59,7 +59,7 @@ WIDTH_OF_VMAP = 4
 @contextlib.contextmanager
 def lax_layers():
     """Every layer traced inside uses `lax.conv_general_dilated` and `lax.reduce_window`."""
-    our_pool = layers._max_pool
+    our_pool = layers.max_windows
 
     def pool(g, x):
         sides = ((0, 0), *g.padding, (0, 0))
@@ -72,12 +72,12 @@ def lax_layers():
             images, kernel, strides, padding, dimension_numbers=dimensions
         )
 
-    layers._max_pool = pool
+    layers.max_windows = pool
     try:
         with convolution_by(conv):
             yield
     finally:
-        layers._max_pool = our_pool
+        layers.max_windows = our_pool
 
 
 @contextlib.contextmanager
@@ -188,22 +188,34 @@ def torch_way(name: str, ensemble, classes: int, compiled: bool):
     return ensemble.job.subsets.size, call
 
 
-def flop_per_example(ensemble) -> int:
-    """Of the products of a training step, an example: three a layer, two for the first."""
+def flop_per_example(model, shape: tuple[int, ...]) -> int:
+    """Of the products of a training step: three a layer, two for the first.
+
+    shape: of an image, [H, W, C].
+    """
     products, ours = [], convolution.conv
 
-    def record(images, kernel, *how):
-        out = ours(images, kernel, *how)
+    def record(images, kernel, *how, **ways):
+        out = ours(images, kernel, *how, **ways)
         products.append(math.prod(out.shape[1:3]) * math.prod(kernel.shape))
         return out
 
-    model = ensemble.job.learner.model
-    image = ensemble.data.train_images[:1] / 255.0
-    params, state = model.init(jax.random.key(0), image[0])
+    def forward(image):
+        params, state = model.init(jax.random.key(0), image)
+        products.clear()
+        model.apply(params, state, image[None], None)
+        return params
+
     with convolution_by(record):
-        model.apply(params, state, image, None)
-    (head,) = (a.size for a in jax.tree.leaves(params) if a.ndim == 2)  # the only dense one
-    return 2 * (3 * (sum(products) + head) - products[0])
+        params = jax.eval_shape(forward, jax.ShapeDtypeStruct(shape, jnp.float32))
+    products += [leaf.size for leaf in jax.tree.leaves(params) if leaf.ndim == 2]
+    return 2 * (3 * sum(products) - products[0])
+
+
+def flop_of(ensemble) -> int:
+    """`flop_per_example` of what an ensemble trains."""
+    shape = ensemble.data.train_images.shape[1:]
+    return flop_per_example(ensemble.job.learner.model, shape)
 
 
 KINDS = {
@@ -265,7 +277,7 @@ def compare(name: str, data: Dataset, turns: int) -> dict:
         peaks.append(flop / min(seconds(product) for _ in range(5)))
         for way, (examples, call) in ways.items():
             rates[way].append(examples / seconds(call))
-    ours, per_example = rates["jaxmem"], flop_per_example(ensemble)
+    ours, per_example = rates["jaxmem"], flop_of(ensemble)
     share = [rate * per_example / peak for rate, peak in zip(ours, peaks, strict=True)]
     over = {
         way: statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
@@ -299,7 +311,7 @@ def against_width(name: str, data: Dataset, widths: list[int], precision: str) -
         except jax.errors.JaxRuntimeError as error:
             found[width] = str(error).splitlines()[0]
             break
-        flop = rate * flop_per_example(ensemble)
+        flop = rate * flop_of(ensemble)
         found[width] = {"examples_per_second": rate, "flop_per_second": flop}
         print(name, precision, width, found[width], flush=True)
     return found

@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmem.models import convolution
 from jaxmem.models.contract import Model, Spec
-from jaxmem.models.convolution import conv
 from jaxmem.models.layers import BatchNorm, Bias, Conv, Head, max_pool
 from jaxmem.models.linen import from_linen
 
@@ -37,10 +37,8 @@ class Airbench(nn.Module):
 
     @nn.compact
     def __call__(self, images, weights):
-        kernel = whitening(images.shape[-1])
-        x = conv(
-            images.astype(self.dtype), jnp.asarray(kernel, self.dtype), padding="VALID"
-        )
+        kernel = jnp.asarray(whitening(images.shape[-1]), self.dtype)
+        x = convolution.conv(images.astype(self.dtype), kernel, padding="VALID")
         x = nn.gelu(Bias(self.dtype)(x))
         for width in self.widths:
             for pool in (True, False):
