@@ -118,12 +118,12 @@ def compile_for(devices: list, dataset: str, job: Job, width: int) -> Programs:
     begin = jax.jit(lift.init())
     states = jax.eval_shape(begin, data, root, trials)
     if job.learner.recipe.standardize:
-        scaling = jax.eval_shape(jax.jit(lift(scale_trial, 1)), data, root, trials)
+        scaling = jax.eval_shape(lift.jit(scale_trial, 1), data, root, trials)
         states = states._replace(scaling=scaling)
     states = jax.tree.map(lambda a: on(BY_TRIAL, a.shape, a.dtype), states)
     epoch = on(SHARED, (), jnp.int32)
-    train = jax.jit(lift(advance_trial, 2, SHARED, SHARED), donate_argnums=3)
-    evaluate = jax.jit(lift(evaluate_trial, 2))
+    train = lift.jit(advance_trial, 2, SHARED, SHARED, donate=3)
+    evaluate = lift.jit(evaluate_trial, 2)
     return Programs(
         begin.lower(data, root, trials).compile(),
         train.lower(data, root, trials, states, epoch, epoch).compile(),

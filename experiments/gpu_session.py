@@ -710,7 +710,12 @@ def main(argv: list[str] | None) -> None:
         return None
     missing = [part for part in PARTS if not (args.results / f"{part}.json").exists()]
     for part in args.parts.split(",") if args.parts else missing:
-        command_line = [sys.executable, os.path.relpath(__file__), *sys.argv[1:], f"--part={part}"]
+        command_line = [
+            sys.executable,
+            os.path.relpath(__file__),
+            *sys.argv[1:],
+            f"--part={part}",
+        ]
         # Its processes share the card.
         shares = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"} if part == "correct" else {}
         started = time.perf_counter()

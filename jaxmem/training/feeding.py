@@ -24,8 +24,8 @@ def advance_from_host(
     """Training of M trials on images [N, H, W, C] of the host."""
     job = lift.job
     spec = BY_TRIAL if job.batching == "packed" else SHARED
-    draw_all = functools.partial(jax.jit(lift(_draw_trial, 1, SHARED)), data, root)
-    fit_all = jax.jit(lift(_fit_chunk, 4, SHARED, spec), donate_argnums=3)
+    draw_all = functools.partial(lift.jit(_draw_trial, 1, SHARED), data, root)
+    fit_all = lift.jit(_fit_chunk, 4, SHARED, spec, donate=3)
 
     def advance(trials, states, first, last, after=None):
         def work(fed, waited):

@@ -55,7 +55,7 @@ def _evaluating(
     bits = tuple(q for q in job.quantities if q != "held_out_probability")
     conclude = lift._replace(job=job._replace(quantities=bits))(conclude_trial, 3)
     conclude_all = jax.jit(conclude)
-    mask_all = jax.jit(lift(_draw_mask, 1))
+    mask_all = lift.jit(_draw_mask, 1)
     train_all = predict_from_host(lift, data, root, images.train, "train_labels")
     test_all = predict_from_host(lift, data, root, images.test, "test_labels")
 

@@ -45,10 +45,10 @@ def measure_from_host(
         moments, _ = jax.lax.scan(step, moments, (start, fresh, rows))
         return moments
 
-    draw_all = jax.jit(lift(draw, 1))
+    draw_all = lift.jit(draw, 1)
     # One program a pass: what a pass knows of those before is a constant of it.
     add_all = [
-        jax.jit(lift(functools.partial(add, number), 3, SHARED, SHARED, SHARED))
+        lift.jit(functools.partial(add, number), 3, SHARED, SHARED, SHARED)
         for number in range(PASSES)
     ]
 
@@ -92,8 +92,8 @@ def predict_from_host(
 
         return jax.lax.scan(step, found, (start, fresh, rows))
 
-    nothing_all = jax.jit(lift(nothing, 1))
-    add_all = jax.jit(lift(add, 2, SHARED, SHARED, SHARED), donate_argnums=3)
+    nothing_all = lift.jit(nothing, 1)
+    add_all = lift.jit(add, 2, SHARED, SHARED, SHARED, donate=3)
 
     def predict(states, held_out=None):
         found = nothing_all(data, root, jax.tree.leaves(states)[0])

@@ -94,6 +94,23 @@ class Lift(NamedTuple):
             check_vma=False,
         )
 
+    def jit(
+        self, of_one: Callable, own: int, *others: PartitionSpec, donate: int | None = None
+    ) -> Callable:
+        """What the lift makes of a function, compiled; it may consume argument `donate`."""
+        return jax.jit(
+            self(of_one, own, *others),
+            donate_argnums=() if donate is None else donate,
+            compiler_options=self._compiler_options,
+        )
+
+    @property
+    def _compiler_options(self) -> dict[str, bool] | None:
+        """On a GPU some convolutions add in whatever order their threads come."""
+        if self.mesh.devices.flat[0].platform != "gpu":
+            return None
+        return {"xla_gpu_exclude_nondeterministic_ops": True}
+
     def init(self) -> Callable:
         """f(data, root, trials) -> states, not standardised yet."""
 
@@ -108,9 +125,9 @@ def on_devices(lift: Lift, data: Arrays, root: jax.Array) -> Programs:
     """The programs, where the images lie on the devices."""
     job = lift.job
     init_all = lift.init()
-    scale_all = jax.jit(lift(scale_trial, 1))
-    advance_all = jax.jit(lift(advance_trial, 2, SHARED, SHARED), donate_argnums=3)
-    evaluate_all = jax.jit(lift(evaluate_trial, 2))
+    scale_all = lift.jit(scale_trial, 1)
+    advance_all = lift.jit(advance_trial, 2, SHARED, SHARED, donate=3)
+    evaluate_all = lift.jit(evaluate_trial, 2)
 
     def init(trials):
         if not job.learner.recipe.standardize:
