@@ -36,9 +36,13 @@ def cores() -> int:
 
 
 def hardware() -> str:
-    """What a plan, and the rounding of results, depend on."""
-    devices = jax.local_devices()
-    return f"{len(devices)} x {devices[0].device_kind}, jax {jax.__version__}"
+    """What a plan depends on."""
+    return f"{len(jax.local_devices())} x {device_kind()}"
+
+
+def device_kind() -> str:
+    """What the rounding of results depends on, beside the width."""
+    return f"{jax.local_devices()[0].device_kind}, jax {jax.__version__}"
 
 
 def make_mesh(most: int | None = None) -> Mesh:
