@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+import jax
 import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
@@ -19,6 +20,9 @@ from jaxmem.errors import InputError
 from jaxmem.running.worker import Worker
 
 ANSWER_SECONDS = 20.0  # that an address has to take a connection
+# What an HTTP/2 connection begins with, on either side: a frame of settings, type 4.
+SETTINGS = b"\x04"
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0" + SETTINGS + bytes(5)
 # One TPU host that trains alone, and does not wait for the others of its slice.
 TPU_ALONE = {
     "TPU_SKIP_MDS_QUERY": "1",
@@ -40,12 +44,14 @@ class Slots(NamedTuple):
 def connected(workers: int | None) -> Iterator[Slots]:
     """Connect to RAY_ADDRESS, or start Ray on this machine, for this run.
 
-    Must come before JAX starts. Raises InputError where the address does not answer.
+    Must come before JAX starts, which stays on the CPU here: accelerators are the workers'.
+    Raises InputError where the address does not answer.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     ours = not ray.is_initialized()
     if ours:
         _connect(os.environ.get("RAY_ADDRESS"))
+    jax.config.update("jax_platforms", "cpu")
     try:
         yield _slots(workers, own=ours and not os.environ.get("RAY_ADDRESS"))
     finally:
@@ -66,11 +72,21 @@ def _connect(address: str | None) -> None:
     try:
         host, _, port = address.rpartition(":")
         if host:  # else "auto", which looks for a head on this machine
-            socket.create_connection((host, int(port)), ANSWER_SECONDS).close()
+            _check_answer(host, int(port))
         ray.init(address, **start)
     except (OSError, ValueError, RuntimeError, RayError) as error:
         said = reason(error)
         raise InputError(f"RAY_ADDRESS={address} does not answer ({said}); {way}") from None
+
+
+def _check_answer(host: str, port: int) -> None:
+    """Raises OSError where no gRPC server is; `ray.init` would wait there for minutes."""
+    with socket.create_connection((host, port), ANSWER_SECONDS) as opened:
+        if os.environ.get("RAY_USE_TLS", "0") != "0":
+            return
+        opened.sendall(PREFACE)
+        if opened.recv(9)[3:4] != SETTINGS:
+            raise OSError("it is no head of Ray")
 
 
 def _slots(workers: int | None, own: bool) -> Slots:
@@ -100,8 +116,14 @@ def start_worker(name: str, slots: Slots) -> Any:
 
 
 def share_data(data: Any) -> Any:
-    """A reference to an object in Ray's store, for `call`."""
-    return ray.put(data)
+    """A reference to a dataset in Ray's store; raises InputError where it has no room."""
+    try:
+        return ray.put(data)
+    except RayError as error:
+        raise InputError(
+            f"the dataset does not fit into Ray's object store ({reason(error)}); give a "
+            "name that every node can load, or a larger --object-store-memory to ray start"
+        ) from error
 
 
 def call(actor: Any, method: str, *args: Any) -> Any:

@@ -49,6 +49,7 @@ class Driver:
         self._task, self._data = task._replace(cpus=slots.cpus, source=data.source), data
         self._workdir = Path(task.workdir)
         self._stored: Any = None  # the dataset in the object store, once somebody needs it
+        self._worked = False  # whether any worker has come as far as a plan
         self._timing: set[str] = set()  # kinds of devices whose width is being timed
         self._workers = [
             self._new(f"worker-{k}", slots) for k in range(wanted or slots.now)
@@ -123,11 +124,10 @@ class Driver:
         if worker.lease is not None:
             self._leases.lost(worker, str(lost))
             worker.lease = None
-        elif not any(other.plan for other in self._workers):
-            if worker.failures >= START_FAILURES:
-                raise InputError(
-                    f"workers cannot start: {lost}; is this jaxmem installed on all nodes?"
-                )
+        elif worker.failures >= START_FAILURES and not self._worked:
+            raise InputError(
+                f"workers cannot start: {lost}; is this jaxmem installed on all nodes?"
+            )
         self._timing.discard(worker.kind)
         if lost.gone:
             worker.plan, worker.step = None, self._ask_versions
@@ -174,6 +174,7 @@ class Driver:
 
     def _got_plan(self, worker: _Worker, plan: Plan) -> None:
         self._timing.discard(worker.kind)
+        self._worked = True
         settle(self._workdir, Layout(worker.kind, plan.width))
         worker.plan, worker.step, worker.block_seconds = plan, self._deal, None
 

@@ -2,8 +2,10 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -222,6 +224,15 @@ def test_the_driver_is_killed(small, digits, tmp_path):
     assert_same(resumed, jaxmem.run_trials(digits, workdir=tmp_path / "whole", **flags))
 
 
+def test_a_dataset_that_a_worker_cannot_load(small, whole, tiny, tiny_recipe, tmp_path):
+    """It goes through the object store: also where another lies there by this name."""
+    path = tmp_path / "own.npz"
+    for source in {"name": str(path)}, {"name": "digits"}:
+        data = tiny._replace(source=source)
+        found = train(data, tiny_recipe, tmp_path / source["name"][-6:])
+        assert_same(found, whole)
+
+
 def test_another_version_is_refused(small, tiny, tiny_recipe, tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "versions", lambda: Versions("9.9", "0.1"))
     with pytest.raises(InputError, match=r"the driver jaxmem 9\.9 and jax 0\.1; install"):
@@ -256,11 +267,32 @@ def test_one_worker_a_gpu_a_tpu_host_or_a_cpu_node(monkeypatch):
         ("nowhere", "does not answer"),
     ],
 )
-def test_an_address_that_does_not_answer(monkeypatch, tmp_path, capsys, address, said):
+def test_an_address_that_refuses(monkeypatch, tmp_path, capsys, address, said):
     monkeypatch.setenv("RAY_ADDRESS", address)
     assert run.main(["--cluster=ray", "--trials=4", f"--workdir={tmp_path / 'new'}"]) == 2
     err = capsys.readouterr().err
     assert said in err and err.count("\n") == 1 and not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request", None])
+def test_an_address_without_a_head(monkeypatch, answer):
+    """Of what answers otherwise, or takes the connection and says nothing."""
+    monkeypatch.setattr(actors, "ANSWER_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.2", 0)) as server:
+
+        def serve():
+            opened, _ = server.accept()
+            with opened:
+                if answer is None:
+                    opened.recv(1000), opened.recv(1)  # until the other goes
+                opened.sendall(answer or b"")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        address = f"127.0.0.2:{server.getsockname()[1]}"
+        with pytest.raises(InputError, match=f"RAY_ADDRESS={address} does not answer"):
+            actors._connect(address)
+        thread.join()
 
 
 @pytest.mark.parametrize(
