@@ -10,6 +10,8 @@ import argparse
 import functools
 import time
 
+import numpy as np
+
 from jaxmem._shared import commands
 from jaxmem._shared.devices import device_kind, hardware
 from jaxmem._shared.files import write_json
@@ -31,6 +33,7 @@ from jaxmem.reporting import exports, figures
 from jaxmem.reporting.summary import print_table, summarize
 from jaxmem.running.trials import run_trials
 from jaxmem.storage.layouts import read_layouts
+from jaxmem.storage.schema import MISSING
 from jaxmem.storage.workdir import last_one_out
 
 
@@ -79,13 +82,14 @@ def _run(
         return estimate(run)
     with last_one_out(run.workdir) as last:
         run = open_run(run.workdir)  # others may have finished meanwhile
-        if last and (not run.missing or arguments["until_se"] is not None):
+        wanted = np.arange(arguments["trials"])
+        there = int((run.reader.read("status", wanted) != MISSING).sum())
+        if last and (there == wanted.size or arguments["until_se"] is not None):
             return estimate(run)
-    there = run.trials.size + run.diverged + run.damage.trials.size
     why = "others are being trained" if not last else "the other shares train the rest"
     say(
         f"share {arguments['share']} is finished; {run.workdir} has {there:,} of "
-        f"{there + run.missing:,} trials: {why}. The last share makes the estimates, or "
+        f"{wanted.size:,} trials: {why}. The last share makes the estimates, or "
         f"`python -m jaxmem.estimate {run.workdir}`"
     )
 

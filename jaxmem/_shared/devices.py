@@ -41,8 +41,18 @@ def hardware() -> str:
 
 
 def device_kind() -> str:
-    """What the rounding of results depends on, beside the width."""
+    """What a width is settled for."""
     return f"{jax.local_devices()[0].device_kind}, jax {jax.__version__}"
+
+
+def rounding() -> str:
+    """What the rounding of results may depend on, beside the width.
+
+    A program for one device is compiled otherwise than one for several; on a CPU, XLA
+    splits some products among its threads, the larger of cores and devices.
+    """
+    cpu = jax.default_backend() == "cpu"
+    return f"{hardware()}, {cores()} cores" if cpu else hardware()
 
 
 def make_mesh(most: int | None = None) -> Mesh:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import jax
 
-from jaxmem._shared.devices import device_kind, out_of_memory
+from jaxmem._shared.devices import out_of_memory
 from jaxmem.errors import InputError
 from jaxmem.storage.layouts import Layout
 from jaxmem.training.ensemble import Block, Ensemble, InFlight, Plan, run_blocks
@@ -34,7 +34,7 @@ def finished_blocks(
         try:
             for block in run_blocks(ensemble, plan, trials, in_flight):
                 trials = trials[len(block.trials) :]
-                yield Finished(block, Layout(device_kind(), plan.width))
+                yield Finished(block, Layout.here(plan.width))
         except (jax.errors.JaxRuntimeError, MemoryError) as error:
             if not out_of_memory(error):
                 raise

@@ -23,6 +23,8 @@ WAITS = 0.1, 2.0  # seconds between looks: at first, and after a while without n
 RETRY_SECONDS = 1.0, 30.0  # before a lost worker is asked again: at first, and at most
 START_FAILURES = 3  # of a worker, in a row, while none has worked yet
 
+NOWHERE = Layout("", "", 0)  # of a worker that has not told its own yet
+
 
 @dataclasses.dataclass(eq=False)
 class _Worker:
@@ -37,7 +39,7 @@ class _Worker:
     since: float = 0.0
     retry_at: float = 0.0
     failures: int = 0
-    kind: str = ""
+    layout: Layout = NOWHERE  # on which its trials are trained
     plan: Plan | None = None
     block_seconds: float | None = None
 
@@ -128,7 +130,7 @@ class Driver:
             raise InputError(
                 f"workers cannot start: {lost}; is this jaxmem installed on all nodes?"
             )
-        self._timing.discard(worker.kind)
+        self._timing.discard(worker.layout.kind)
         if lost.gone:
             worker.plan, worker.step = None, self._ask_versions
         pause = RETRY_SECONDS[0] * 2 ** (worker.failures - 1)
@@ -151,31 +153,31 @@ class Driver:
         self._call(worker, self._got_data, "set_up", self._task)
 
     def _got_data(self, worker: _Worker, loaded: bool) -> None:
-        worker.step = self._ask_kind if loaded else self._send_data
+        worker.step = self._ask_layout if loaded else self._send_data
 
     def _send_data(self, worker: _Worker) -> None:
         if self._stored is None:
             self._stored = actors.share_data(self._data)
         self._call(worker, self._got_data, "receive", self._stored)
 
-    def _ask_kind(self, worker: _Worker) -> None:
-        self._call(worker, self._got_kind, "kind")
+    def _ask_layout(self, worker: _Worker) -> None:
+        self._call(worker, self._got_layout, "layout")
 
-    def _got_kind(self, worker: _Worker, kind: str) -> None:
-        worker.kind, worker.step = kind, self._ask_plan
+    def _got_layout(self, worker: _Worker, layout: Layout) -> None:
+        worker.layout, worker.step = layout, self._ask_plan
 
     def _ask_plan(self, worker: _Worker) -> None:
-        if worker.kind in self._timing:
+        if worker.layout.kind in self._timing:
             return  # another worker's answer will do
-        width = self._given or read_layouts(self._workdir).width(worker.kind)
+        width = self._given or read_layouts(self._workdir).width(worker.layout.kind)
         if width is None:
-            self._timing.add(worker.kind)
+            self._timing.add(worker.layout.kind)
         self._call(worker, self._got_plan, "plan", width)
 
     def _got_plan(self, worker: _Worker, plan: Plan) -> None:
-        self._timing.discard(worker.kind)
+        self._timing.discard(worker.layout.kind)
         self._worked = True
-        settle(self._workdir, Layout(worker.kind, plan.width))
+        settle(self._workdir, worker.layout._replace(width=plan.width))
         worker.plan, worker.step, worker.block_seconds = plan, self._deal, None
 
     def _deal(self, worker: _Worker) -> None:
@@ -190,7 +192,7 @@ class Driver:
     def _plan(self, worker: _Worker) -> Plan:
         """A worker's plan, as narrow as its kind of device has turned out to need."""
         assert worker.plan is not None  # it was asked
-        width = read_layouts(self._workdir).width(worker.kind)
+        width = read_layouts(self._workdir).width(worker.layout.kind)
         if self._given is None and width is not None:
             worker.plan = worker.plan._replace(width=width)
         return worker.plan
@@ -210,7 +212,7 @@ class Driver:
             return None  # a straggler's, which another has returned
         rows = {name: rows[new] for name, rows in returned.outcomes.items()}
         block = Block([lease.trials[k] for k in new], rows, None, returned.waited)
-        return Finished(block, Layout(worker.kind, plan.width))
+        return Finished(block, worker.layout._replace(width=plan.width))
 
     def _narrow(self, worker: _Worker, plan: Plan) -> None:
         """Halve the width of a kind of device whose memory was short."""
@@ -218,7 +220,7 @@ class Driver:
         if plan.width == 1:
             raise InputError(TOO_LARGE)
         self._given = None
-        settle(self._workdir, Layout(worker.kind, plan.width // 2))
+        settle(self._workdir, worker.layout._replace(width=plan.width // 2))
 
 
 def _few(trials: list[int]) -> str:

@@ -73,7 +73,7 @@ def recall_plan(
             TIMED[alike] = make_plan(ensemble, width)
         plan = TIMED[alike]
         rounds = plan.rounds
-    settled = settle(workdir, Layout(kind, plan.width), rounds, replace=given)
+    settled = settle(workdir, Layout.here(plan.width), rounds, replace=given)
     width = settled.width(kind) or plan.width
     if width == plan.width:
         return plan

@@ -13,13 +13,14 @@ import jax
 import numpy as np
 
 from jaxmem._shared.cache import keep_compiled
-from jaxmem._shared.devices import device_kind, out_of_memory
+from jaxmem._shared.devices import out_of_memory
 from jaxmem.data import Dataset, load_dataset
 from jaxmem.errors import InputError
 from jaxmem.running.configuring import Configured
 from jaxmem.running.planning import Placing, choose_placement, make_plan
 from jaxmem.storage.checkpoints import KeptModels, TrainingOnDisk
 from jaxmem.storage.config import RunConfig
+from jaxmem.storage.layouts import Layout
 from jaxmem.training.ensemble import Ensemble, Plan, run_blocks
 from jaxmem.training.programs import Programs
 from jaxmem.version import __version__
@@ -114,9 +115,9 @@ class Worker:
             self._kept = KeptModels(workdir, self._name) if self._task.keep_models else None
         return True
 
-    def kind(self) -> str:
-        """The kind of its devices."""
-        return device_kind()
+    def layout(self) -> Layout:
+        """The kind of its devices and machine; of no width yet."""
+        return Layout.here(0)
 
     def plan(self, width: int | None) -> Plan:
         """How it trains with a width; None: times a few."""

@@ -1,7 +1,7 @@
 """How a workdir's trials are laid out, on each kind of device: plan.json.
 
-Rounding depends on the kind of device, the version of jax and the width, not on how many
-devices there are or which process trains. So a width is settled once for each kind, and
+Rounding depends on the kind of device, the version of jax and the width, and may depend on
+the machine, but not on which process trains. So a width is settled once for each kind, and
 each trial stores the number of the layout that it was trained with.
 """
 
@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxmem._shared.devices import hardware
+from jaxmem._shared.devices import device_kind, hardware, rounding
 from jaxmem._shared.files import read_json, refusals
 from jaxmem._shared.updating import update
 from jaxmem.errors import InputError
@@ -21,7 +21,13 @@ class Layout(NamedTuple):
     """What the rounding of a trial depends on."""
 
     kind: str  # of device, and the version of jax: `devices.device_kind`
+    machine: str  # `devices.rounding`
     width: int  # models side by side on one device
+
+    @classmethod
+    def here(cls, width: int) -> "Layout":
+        """On this machine."""
+        return cls(device_kind(), rounding(), width)
 
 
 class Layouts(NamedTuple):
@@ -41,7 +47,7 @@ class Layouts(NamedTuple):
 
     def using(self, layout: Layout) -> "Layouts":
         """With this one, in use for its kind."""
-        if self.width(layout.kind) == layout.width:
+        if layout in self.layouts and self.width(layout.kind) == layout.width:
             return self
         return self._replace(layouts=(*self.layouts, layout))
 
@@ -105,7 +111,7 @@ def _parsed(values: Any) -> Layouts:
         found, here = Layouts((), {}), hardware()
         for where, plan in sorted(values.items(), key=lambda item: item[0] == here):
             kind = where.partition(" x ")[2]
-            found = found.using(Layout(kind, int(plan["width"])))
+            found = found.using(Layout(kind, where, int(plan["width"])))
         return found
     except (AttributeError, KeyError, TypeError, ValueError):
         return Layouts((), {})

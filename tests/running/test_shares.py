@@ -81,6 +81,10 @@ def test_estimates_say_how_many_of_how_many(tmp_path, capsys):
     assert "64 of 128 (0 diverged)" in capsys.readouterr().out
     assert run.main([*flags, "--share=0/2"]) == 0
     assert "128 (0 diverged)" in capsys.readouterr().out
+    # There is room for more trials now than are asked for.
+    assert run.main([*flags[1:], "--trials=256", "--share=2/4"]) == 0
+    assert run.main([*flags, "--share=0/2"]) == 0
+    assert "192 of 256 (0 diverged)" in capsys.readouterr().out
 
 
 def test_shares_stop_at_a_goal(small, tiny, tiny_recipe, tmp_path):

@@ -14,7 +14,7 @@ from runs import assert_same
 
 import jaxmem
 from jaxmem import InputError
-from jaxmem._shared.devices import device_kind
+from jaxmem._shared.devices import device_kind, rounding
 from jaxmem._shared.progress import progress
 from jaxmem.running import blocks
 from jaxmem.storage.store import TrialStore, open_store
@@ -68,7 +68,7 @@ def test_a_given_width_for_all_at_once_is_not_timed(
     assert timed == [2]  # more than that, as wide as it was
     plan, kind = json.loads((tmp_path / "plan.json").read_text()), device_kind()
     assert plan == {
-        "layouts": [{"kind": kind, "width": 2}],
+        "layouts": [{"kind": kind, "machine": rounding(), "width": 2}],
         "rounds": {f"4 x {kind}, width 2": 3},
     }
 

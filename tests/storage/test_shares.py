@@ -84,16 +84,17 @@ def test_who_excludes_whom(tmp_path):
 def test_a_width_is_settled_once(tmp_path):
     """The first of several processes that timed a kind of device decides."""
     for width, replace, settled in ((4, False, 4), (16, False, 4), (8, True, 8)):
-        layouts = settle(tmp_path, Layout("gpu", width), 3, replace)
+        layouts = settle(tmp_path, Layout("gpu", "8 x gpu", width), 3, replace)
         assert layouts.width("gpu") == settled
         assert layouts == read_layouts(tmp_path)
-    settle(tmp_path, Layout("tpu", 2))
-    layouts = settle(tmp_path, Layout("gpu", 4))
-    assert [layouts.number(Layout(*x)) for x in (("gpu", 8), ("tpu", 2), ("gpu", 4))] == [
-        2,
-        3,
-        4,
+    settle(tmp_path, Layout("tpu", "4 x tpu", 2))
+    # A machine with one of them takes the same width, and is told apart.
+    layouts = settle(tmp_path, Layout("gpu", "1 x gpu", layouts.width("gpu")))
+    assert [each.machine for each in layouts.layouts] == [
+        *("8 x gpu", "8 x gpu", "4 x tpu", "1 x gpu")
     ]
+    assert [layouts.number(each) for each in layouts.layouts] == [1, 2, 3, 4]
+    assert layouts.width("gpu") == 8
 
 
 def test_plans_of_earlier_workdirs_are_read(tmp_path):
