@@ -145,14 +145,22 @@ def test_a_worker_is_killed(
 
 
 def test_a_node_goes_and_another_comes(
-    small, whole, tiny, tiny_recipe, tmp_path, after_first
+    small, whole, tiny, tiny_recipe, tmp_path, after_first, monkeypatch
 ):
+    """The third of three workers waits for it; the bar says how many there are."""
+    bars = []
+    monkeypatch.setattr(
+        "jaxmem._shared.progress._Lines.set_postfix_str",
+        lambda self, text: bars.append(text),
+    )
+
     def change():
         small.remove_node(small.list_all_nodes()[-1], allow_graceful=False)
         small.add_node(**NODE)
 
     after_first(change)
-    assert_same(train(tiny, tiny_recipe, tmp_path / "run"), whole)
+    assert_same(train(tiny, tiny_recipe, tmp_path / "run", workers=3), whole)
+    assert all(text.split(", ")[2][1:] == " of 3 workers" for text in bars) and bars
 
 
 def test_a_worker_that_hangs(

@@ -12,6 +12,7 @@ from runs import assert_same
 import jaxmem
 from jaxmem import InputError, estimate, run
 from jaxmem.running import planning
+from jaxmem.storage.store import TrialStore
 from jaxmem.training.ensemble import Plan
 
 COMMAND = [sys.executable, "-m", "jaxmem.run", "--width=1", "--trials=256"]
@@ -87,13 +88,23 @@ def test_estimates_say_how_many_of_how_many(tmp_path, capsys):
     assert "192 of 256 (0 diverged)" in capsys.readouterr().out
 
 
-def test_shares_stop_at_a_goal(small, tiny, tiny_recipe, tmp_path):
-    """Each counts the trials of all; what others have trained is not read twice."""
+def test_shares_stop_at_a_goal(small, tiny, tiny_recipe, tmp_path, monkeypatch):
+    """Each counts the trials of all; what it has counted is not read again."""
     goal = {**tiny_recipe, "until_se": 0.12, "se_quantile": 0.9, "se_of": "all"}
     first = jaxmem.run_trials(tiny, 120, tmp_path, share="0/2", **tiny_recipe)
-    run = jaxmem.run_trials(tiny, 120, tmp_path, share="1/2", **goal)
+    looks, read = [], TrialStore.read
+
+    def spy(self, name, trials):
+        if name == "included":
+            looks.append(trials)
+        return read(self, name, trials)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrialStore, "read", spy)
+        run = jaxmem.run_trials(tiny, 120, tmp_path, share="1/2", **goal)
     assert 60 == first.trials.size < run.trials.size < 120
     assert np.quantile(run.memorization_se, 0.9, method="higher") <= 0.12
+    np.testing.assert_array_equal(np.sort(np.concatenate(looks)), run.trials)
 
 
 def test_models_of_shares(small, tiny, tiny_recipe, tmp_path):
