@@ -1,6 +1,6 @@
 """Finished blocks of trials, one after another, wherever and however they are trained."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import NamedTuple
 
 import jax
@@ -25,7 +25,7 @@ class Finished(NamedTuple):
 
 def finished_blocks(
     ensemble: Ensemble, plan: Plan, trials: list[int], in_flight: InFlight
-) -> Iterator[Finished]:
+) -> Generator[Finished]:
     """The trials, block by block; ensembles that do not fit into memory become narrower.
 
     Raises InputError where not even one model a device fits.

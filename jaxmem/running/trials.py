@@ -171,10 +171,9 @@ def run_trials(
                 driver = Driver(slots, workers, task, data)
                 watch.at_work = driver.at_work
                 blocks, kept = driver.blocks(lacking, width), None
+            done = own.size - len(lacking)
             with contextlib.closing(blocks):
-                _store(
-                    folder, store, blocks, watch, kept, own.size - len(lacking), own.size
-                )
+                _store(folder, store, blocks, watch, kept, done, own.size)
             TrainingOnDisk(folder, part.name if part else "").remove()
         return open_run(folder)
 
@@ -215,7 +214,7 @@ def _here(
     ensemble = todo.ensemble(place, functools.partial(room, workdir))
     plan = recall_plan(workdir, ensemble, width, todo.config, len(trials))
     in_flight = TrainingOnDisk(workdir, writer)
-    yield from finished_blocks(ensemble, plan, trials, in_flight)
+    return finished_blocks(ensemble, plan, trials, in_flight)
 
 
 def _store(
