@@ -11,6 +11,7 @@ from jaxmem.estimates.stopping import AMONG
 from jaxmem.models import MODELS
 from jaxmem.models.own import WAY, Options
 from jaxmem.running.planning import PLACINGS
+from jaxmem.running.trials import CLUSTERS
 from jaxmem.training.batches import BATCHINGS
 from jaxmem.training.hyperparameters import Recipe, choices_of
 from jaxmem.training.recipes import RECIPES, general_recipe
@@ -118,6 +119,24 @@ def add_subsets(parser: argparse.ArgumentParser) -> None:
         help="models trained side by side on one device; auto times a few (default: auto)",
     )
     add_placement(add)
+    add(
+        "--share",
+        metavar="I/N",
+        help="train only the I-th of N shares of the trials, beside processes that train "
+        "the others into the same workdir; auto: by SLURM's array; auto/N: by Kubernetes' "
+        "index. Without, whatever is missing",
+    )
+    add(
+        "--cluster",
+        choices=CLUSTERS,
+        help="train on the Ray cluster at RAY_ADDRESS, or on a Ray that is started here",
+    )
+    add(
+        "--workers",
+        type=int,
+        help="workers of a cluster, also on nodes that join later (default: one for each "
+        "GPU, TPU host or else CPU node that is there)",
+    )
     add(
         "--until-se",
         type=float,

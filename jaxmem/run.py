@@ -7,15 +7,19 @@ The same command again resumes; a larger --trials tops up.
 """
 
 import argparse
+import functools
 import time
 
+import numpy as np
+
 from jaxmem._shared import commands
-from jaxmem._shared.devices import hardware
+from jaxmem._shared.devices import device_kind, hardware
 from jaxmem._shared.files import write_json
 from jaxmem._shared.progress import say
-from jaxmem.data import class_gaps
+from jaxmem.data import Dataset, class_gaps
 from jaxmem.data.flags import add_data_flags, take_dataset
 from jaxmem.errors import InputError
+from jaxmem.estimates.opening import open_run
 from jaxmem.estimates.results import Run
 from jaxmem.options import (
     add_influence_matrix,
@@ -27,8 +31,10 @@ from jaxmem.options import (
 )
 from jaxmem.reporting import exports, figures
 from jaxmem.reporting.summary import print_table, summarize
-from jaxmem.running.planning import read_plans
 from jaxmem.running.trials import run_trials
+from jaxmem.storage.layouts import read_layouts
+from jaxmem.storage.schema import MISSING
+from jaxmem.storage.workdir import last_one_out
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -63,6 +69,40 @@ def _run(
     for line in class_gaps(data):
         say(f"warning: {line}")
     run = run_trials(data, **arguments)
+    estimate = functools.partial(
+        _estimate,
+        data=data,
+        mem_threshold=mem_threshold,
+        infl_threshold=infl_threshold,
+        memory=memory,
+        influence_matrix=influence_matrix,
+        start=start,
+    )
+    if arguments["share"] is None:
+        return estimate(run)
+    with last_one_out(run.workdir) as last:
+        run = open_run(run.workdir)  # others may have finished meanwhile
+        wanted = np.arange(arguments["trials"])
+        there = int((run.reader.read("status", wanted) != MISSING).sum())
+        if last and (there == wanted.size or arguments["until_se"] is not None):
+            return estimate(run)
+    why = "others are being trained" if not last else "the other shares train the rest"
+    say(
+        f"share {arguments['share']} is finished; {run.workdir} has {there:,} of "
+        f"{wanted.size:,} trials: {why}. The last share makes the estimates, or "
+        f"`python -m jaxmem.estimate {run.workdir}`"
+    )
+
+
+def _estimate(
+    run: Run,
+    data: Dataset,
+    mem_threshold: float,
+    infl_threshold: float,
+    memory: float,
+    influence_matrix: bool,
+    start: float,
+) -> None:
     if not run.trials.size:
         raise InputError(
             f"all {run.diverged} trials in {run.workdir} diverged; "
@@ -80,10 +120,10 @@ def _run(
 
 
 def _layout(run: Run) -> str:
-    plan = read_plans(run.workdir).get(hardware())
-    if plan is None:
+    width = read_layouts(run.workdir).width(device_kind())
+    if width is None:
         return "trained elsewhere"
-    return f"width {plan.width} on each of {hardware()}"
+    return f"width {width} on each of {hardware()}"
 
 
 if __name__ == "__main__":

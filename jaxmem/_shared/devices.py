@@ -36,9 +36,23 @@ def cores() -> int:
 
 
 def hardware() -> str:
-    """What a plan, and the rounding of results, depend on."""
-    devices = jax.local_devices()
-    return f"{len(devices)} x {devices[0].device_kind}, jax {jax.__version__}"
+    """What a plan depends on."""
+    return f"{len(jax.local_devices())} x {device_kind()}"
+
+
+def device_kind() -> str:
+    """What a width is settled for."""
+    return f"{jax.local_devices()[0].device_kind}, jax {jax.__version__}"
+
+
+def rounding() -> str:
+    """What the rounding of results may depend on, beside the width.
+
+    A program for one device is compiled otherwise than one for several; on a CPU, XLA
+    splits some products among its threads, the larger of cores and devices.
+    """
+    cpu = jax.default_backend() == "cpu"
+    return f"{hardware()}, {cores()} cores" if cpu else hardware()
 
 
 def make_mesh(most: int | None = None) -> Mesh:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -109,7 +110,8 @@ def replacing(path: Path) -> Iterator[Path]:
     the old or the new one, whole. Raises InputError where a folder is in the way that is no
     older version of it.
     """
-    partial = path.with_name(f".{os.getpid()}-{path.name}")
+    # Processes on other machines, or in other containers, have the same numbers.
+    partial = path.with_name(f".{secrets.token_hex(4)}-{path.name}")
     try:
         yield partial
         if path.is_dir():

@@ -93,7 +93,9 @@ def load_dataset(
             seed,
         )
     )
-    return _load(os.fspath(name), class_names, options)
+    name = os.fspath(name)
+    source = {"name": name, "class_names": tuple(class_names), **vars(options)}
+    return _load(name, class_names, options)._replace(source=source)
 
 
 def _load(name: str, class_names: Sequence[str], options: Options) -> Dataset:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -34,6 +34,7 @@ class Dataset(NamedTuple):
     class_names: tuple[str, ...] = ()  # of 0 … C - 1; () where they are just numbers
     recipes: str | None = None  # whose recipes are for these data, where it is known
     feature_names: tuple[str, ...] = ()  # of the D columns of rows, where they have names
+    source: dict[str, Any] | None = None  # arguments of `load_dataset` that load it again
 
     @property
     def fingerprint(self) -> str:

@@ -54,6 +54,7 @@ def merge_runs(runs: list[Run]) -> Run:
         first,
         trials=np.arange(sum(run.trials.size for run in parts)),
         diverged=sum(run.diverged for run in runs),
+        missing=sum(run.missing for run in runs),
         reader=Joined(parts),
         damage=Damage(
             np.concatenate([run.damage.trials for run in runs]),

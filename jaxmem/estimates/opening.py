@@ -9,7 +9,7 @@ from jaxmem.errors import InputError
 from jaxmem.estimates.results import Run
 from jaxmem.storage.config import read_config
 from jaxmem.storage.integrity import find_damage
-from jaxmem.storage.schema import DIVERGED
+from jaxmem.storage.schema import DIVERGED, FINISHED, MISSING
 from jaxmem.storage.store import open_store
 from jaxmem.storage.workdir import read_index
 
@@ -27,12 +27,14 @@ def open_run(workdir: str | Path) -> Run:
     index = read_index(workdir)
     store = open_store(workdir, config)
     damage = find_damage(store, config)
+    status = store.status()
     return Run(
         workdir=workdir,
         config=config,
-        trials=np.setdiff1d(store.finished(), damage.trials),
-        diverged=int((store.status() == DIVERGED).sum()),
+        trials=np.setdiff1d(np.flatnonzero(status == FINISHED), damage.trials),
+        diverged=int((status == DIVERGED).sum()),
         reader=store,
         **{**index._asdict(), "class_names": tuple(index.class_names.tolist())},
         damage=damage,
+        missing=int((status == MISSING).sum()),
     )

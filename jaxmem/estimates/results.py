@@ -56,6 +56,7 @@ class Run:
     reader: Reader
     class_names: tuple[str, ...] = ()  # of the classes 0, 1, …; () where they are numbers
     damage: Damage = UNDAMAGED
+    missing: int = 0  # trials that the workdir has room for, and that are not there yet
 
     def __repr__(self) -> str:
         return f"<Run {', '.join(self._description().values())}>"

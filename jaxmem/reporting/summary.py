@@ -19,6 +19,7 @@ class Summary(NamedTuple):
     trials: int
     diverged: int
     damaged: int
+    missing: int  # that the workdir has room for
     train_accuracy: float  # mean and standard deviation over trials
     train_accuracy_std: float
     test_accuracy: float
@@ -61,6 +62,7 @@ def summarize(
         trials=int(run.trials.size),
         diverged=run.diverged,
         damaged=int(run.damage.trials.size),
+        missing=run.missing,
         train_accuracy=float(np.nanmean(run.train_accuracy)),
         train_accuracy_std=float(np.nanstd(run.train_accuracy)),
         test_accuracy=float(run.test_accuracy.mean()),
@@ -111,8 +113,10 @@ def print_table(summary: Summary, more: dict[str, str]) -> None:
     s = summary
     share = s.memorized / s.training_examples
     damaged = f", {s.damaged} damaged" if s.damaged else ""
+    planned = s.trials + s.diverged + s.damaged + s.missing
+    of = f" of {planned:,}" if s.missing else ""
     rows = {
-        "trials": f"{s.trials:,} ({s.diverged} diverged{damaged})",
+        "trials": f"{s.trials:,}{of} ({s.diverged} diverged{damaged})",
         "train accuracy": f"{s.train_accuracy:.2%} ± {s.train_accuracy_std:.2%}",
         "test accuracy": f"{s.test_accuracy:.2%} ± {s.test_accuracy_std:.2%}",
         "memorized examples": f"{s.memorized:,} of {s.training_examples:,} "

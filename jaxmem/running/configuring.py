@@ -3,6 +3,7 @@
 import functools
 import hashlib
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from jaxmem.models.own import Options
 from jaxmem.running.architecture import describe, make_architecture
 from jaxmem.running.starting import Start, begin
 from jaxmem.storage.config import Inputs, RunConfig
+from jaxmem.storage.schema import BY_STORE
 from jaxmem.training.augmentation import check_views
 from jaxmem.training.batches import Batching
 from jaxmem.training.ensemble import Ensemble, make_ensemble
@@ -28,7 +30,15 @@ from jaxmem.training.subsets import (
     most_balanced,
     subset_size,
 )
-from jaxmem.training.trial import make_job
+from jaxmem.training.trial import Job, make_job
+
+
+class Configured(NamedTuple):
+    """What is to be trained."""
+
+    config: RunConfig
+    job: Job
+    ensemble: Callable[..., Ensemble]  # takes placement and room, as `make_ensemble`
 
 
 def choose_subsets(
@@ -84,11 +94,8 @@ def configure(
     margins: bool,
     probabilities: bool,
     recipe: dict,
-) -> tuple[RunConfig, Callable[..., Ensemble]]:
-    """The run's configuration, and what makes its ensemble once there is work to do.
-
-    That takes the last arguments of `make_ensemble`: placement and room.
-    """
+) -> Configured:
+    """The run's configuration, and what makes its ensemble once there is work to do."""
     root = root_key(seed)
     chosen = recipe_for(data.recipes, model, subsets.size, **in_words(recipe))
     check_optimizer(chosen)
@@ -119,6 +126,7 @@ def configure(
         probabilities=probabilities,
         network=describe(model, options, given),
     )
-    quantities = tuple(q.name for q in config.quantities if q.name != "status")
+    quantities = tuple(q.name for q in config.quantities if q.name not in BY_STORE)
     job = make_job(architecture, chosen, batching, subsets, data.num_classes, quantities)
-    return config, functools.partial(make_ensemble, job, data, root, bits)
+    ensemble = functools.partial(make_ensemble, job, data, root, bits)
+    return Configured(config, job, ensemble)

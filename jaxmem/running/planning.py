@@ -11,11 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmem._shared.arguments import one_of
-from jaxmem._shared.devices import device_memory, hardware, out_of_memory
-from jaxmem._shared.files import read_json, write_json
+from jaxmem._shared.devices import device_kind, device_memory, hardware, out_of_memory
 from jaxmem._shared.progress import progress, say
-from jaxmem.errors import InputError
 from jaxmem.storage.config import RunConfig
+from jaxmem.storage.layouts import Layout, read_layouts, rounds_key, settle
 from jaxmem.training.ensemble import Ensemble, Placement, Plan
 from jaxmem.training.trial import Job
 
@@ -25,7 +24,6 @@ PROBE_SECONDS = 0.1  # a timing repeats them until it has taken this long
 TURNS = 3  # timings of a width, in turns with the one it must beat
 WIDER_MUST_GAIN = 1.1  # how much faster a wider ensemble must be: else noise would choose
 BLOCK_SECONDS = 2.0  # about what a block takes, where a trial takes less
-UNTIMED = 0  # rounds of a plan that served a single round only
 DEVICE_SHARE = 1 / 3  # of a device's memory that images may take
 
 Placing = Literal["auto", "device", "host"]
@@ -57,36 +55,30 @@ def recall_plan(
 ) -> Plan:
     """The plan that the workdir remembers for this hardware, or a new one, for some trials.
 
-    Wider products round differently, so a resumed run keeps its plan: then it gives bit for
-    bit what an uninterrupted one gives. A given width that takes all trials at once is not
-    timed: that would cost as much as a part of the training.
+    Wider products round differently, so a resumed run keeps the width of its kind of
+    device: then it gives bit for bit what an uninterrupted one gives. A given width that
+    takes all trials at once is not timed: that would cost as much as a part of training.
     """
-    plans = read_plans(workdir)
-    known = plans.get(hardware())
-    if known and width in (None, known.width):
-        if known.rounds != UNTIMED:
-            return known
-        width = known.width
-    devices = ensemble.mesh.size
-    if width is not None and trials <= devices * width:
-        plan = Plan(devices, width, UNTIMED)
+    known, devices, kind = read_layouts(workdir), ensemble.mesh.size, device_kind()
+    given = width is not None
+    width = width if given else known.width(kind)
+    rounds = known.rounds.get(rounds_key(width)) if width else None
+    if width is not None and rounds is not None:
+        plan = Plan(devices, width, rounds)
+    elif width is not None and trials <= devices * width:
+        plan = Plan(devices, width, 1)
     else:
         alike = hardware(), width, config.identity("time")
         if alike not in TIMED:
             TIMED[alike] = make_plan(ensemble, width)
         plan = TIMED[alike]
-    values = {where: plan._asdict() for where, plan in (plans | {hardware(): plan}).items()}
-    write_json(workdir / "plan.json", values)
-    return plan._replace(rounds=max(1, plan.rounds))
-
-
-def read_plans(workdir: Path) -> dict[str, Plan]:
-    """The plans that a workdir remembers, by hardware; none where they cannot be read."""
-    try:
-        plans = read_json(workdir / "plan.json")
-        return {where: Plan(**plan) for where, plan in plans.items()}
-    except (InputError, AttributeError, TypeError):
-        return {}
+        rounds = plan.rounds
+    settled = settle(workdir, Layout.here(plan.width), rounds, replace=given)
+    width = settled.width(kind) or plan.width
+    if width == plan.width:
+        return plan
+    # Another process timed this kind of device too, and was faster.
+    return Plan(devices, width, max(1, plan.rounds * plan.width // width))
 
 
 def make_plan(ensemble: Ensemble, width: int | None = None) -> Plan:

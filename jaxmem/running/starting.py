@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jaxmem._shared.files import refusals, replacing
 from jaxmem._shared.progress import say
 from jaxmem.data import Dataset
 from jaxmem.errors import InputError
@@ -51,7 +52,8 @@ def begin(model: Model, start: Start, data: Dataset) -> Started:
 def keep_frozen(workdir: Path, model: Model) -> None:
     """Keep what is frozen beside the models, so that they can run again."""
     if model.shared is not None:
-        np.savez(workdir / FROZEN, **model.shared.values)
+        with refusals(workdir), replacing(workdir / FROZEN) as partial:
+            np.savez(partial, **model.shared.values)
 
 
 def _kept(where: str, data: Dataset) -> tuple[Any, Any]:

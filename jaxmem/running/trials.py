@@ -4,9 +4,12 @@ data = jaxmem.load_dataset("digits")
 run = jaxmem.run_trials(data, trials=4000, workdir="runs/digits")
 """
 
+import contextlib
 import functools
-import tempfile
+import os
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Literal, get_args
 
 import jax
 import numpy as np
@@ -14,7 +17,7 @@ import numpy as np
 from jaxmem._shared.arguments import one_of, whole
 from jaxmem._shared.devices import use_all_cores
 from jaxmem._shared.files import local_path
-from jaxmem._shared.progress import progress, say
+from jaxmem._shared.progress import progress
 from jaxmem.data import Dataset
 from jaxmem.errors import InputError
 from jaxmem.estimates.opening import open_run
@@ -22,21 +25,30 @@ from jaxmem.estimates.results import Run
 from jaxmem.estimates.stopping import Among, make_goal
 from jaxmem.models import is_own
 from jaxmem.models.own import Options
-from jaxmem.running.blocks import finished_blocks
+from jaxmem.running.blocks import Finished, finished_blocks
 from jaxmem.running.checking import check_network
-from jaxmem.running.configuring import choose_subsets, configure, count_trials
+from jaxmem.running.configuring import (
+    Configured,
+    choose_subsets,
+    configure,
+    count_trials,
+)
 from jaxmem.running.planning import PLACINGS, Placing, choose_placement, recall_plan
+from jaxmem.running.preparing import checked, missing, own_trials, prepare, room
 from jaxmem.running.starting import Start, Trainable, keep_frozen
 from jaxmem.running.watch import Watch
+from jaxmem.running.worker import Task
 from jaxmem.storage.checkpoints import KeptModels, TrainingOnDisk
-from jaxmem.storage.config import RunConfig, default_workdir, read_config, write_config
-from jaxmem.storage.integrity import find_damage
-from jaxmem.storage.schema import MISSING
-from jaxmem.storage.store import TrialStore, create_store
-from jaxmem.storage.workdir import Index, locked, write_index
+from jaxmem.storage.config import default_workdir
+from jaxmem.storage.layouts import read_layouts, with_layout
+from jaxmem.storage.shares import parse_share
+from jaxmem.storage.store import TrialStore
+from jaxmem.storage.workdir import locked
 from jaxmem.training.batches import BATCHINGS, Batching
-from jaxmem.training.ensemble import Ensemble
 from jaxmem.training.subsets import Sampling
+
+Cluster = Literal["ray"]
+CLUSTERS: tuple[str, ...] = get_args(Cluster)
 
 
 def run_trials(
@@ -55,6 +67,9 @@ def run_trials(
     batching: Batching = "packed",
     width: int | None = None,
     placement: Placing = "auto",
+    share: str | None = None,
+    cluster: Cluster | None = None,
+    workers: int | None = None,
     keep_models: bool = False,
     margins: bool = False,
     probabilities: bool = False,
@@ -85,6 +100,13 @@ def run_trials(
     placement: where the images lie: "device", all on every device; "host", in chunks of
       what is wanted next; "auto", on the host if they are more than a third of a device's
       memory. Changes no result.
+    share: "I/N": train only the I-th of N shares of the trials, beside processes that train
+      the others into the same workdir; "auto" takes I and N from SLURM, "auto/N" I from
+      Kubernetes. Whatever is missing in the end, a call without share trains.
+    cluster: "ray": train on the cluster at RAY_ADDRESS, or on a Ray started here; then
+      call this before JAX starts.
+    workers: how many of a cluster, also of nodes that join later; default: one for each
+      GPU, TPU host or else CPU node that is there.
     margins: also store the margin of every example in every trial, float16: the logit of
       the label minus the log-sum-exp of the others. 16 times the size of the bits.
     probabilities: also store every class's probability of the examples that a trial does
@@ -99,19 +121,23 @@ def run_trials(
     Raises InputError, with nothing written, for arguments out of range and for a workdir
     that cannot be written, is in use, or holds another configuration or other data.
     """
-    use_all_cores()  # before anything starts JAX
-    with jax.enable_x64(False):  # which would draw other random numbers
+    with contextlib.ExitStack() as stack:
+        slots = stack.enter_context(_workers(cluster, workers, share))
+        use_all_cores()  # before anything starts JAX
+        stack.enter_context(jax.enable_x64(False))  # which would draw other numbers
         width = None if width is None else whole("width", width, least=1)
         one_of("placement", placement, PLACINGS)
         goal = None if until_se is None else make_goal(until_se, se_quantile, se_of)
-        bits, subsets = choose_subsets(
-            data.train.labels.size, subset_fraction, sampling, masks
-        )
+        n = data.train.labels.size
+        bits, subsets = choose_subsets(n, subset_fraction, sampling, masks)
         trials = count_trials(trials, subsets, bits)
-        config, ensemble_of = configure(
-            data,
-            bits,
-            subsets,
+        part = None if share is None else parse_share(share)
+        if part is not None:
+            part.check(trials)
+        configured = functools.partial(
+            configure,
+            bits=bits,
+            subsets=subsets,
             model=model,
             options=dict(model_options or {}),
             start=Start(init_from, trainable),
@@ -121,88 +147,96 @@ def run_trials(
             probabilities=bool(probabilities),
             recipe=recipe,
         )
-        workdir = local_path(workdir) if workdir else default_workdir(config)
-        with locked(workdir):
-            store = _prepare(workdir, config, data, trials)
-            watch = Watch(store, data.train.labels, goal, mem)
-            if _missing(store, trials) and not watch.reached():
-                nbytes = data.train.images.nbytes + data.test.images.nbytes
-                room = functools.partial(_room, workdir)
-                ensemble = ensemble_of(choose_placement(placement, nbytes), room)
-                keep_frozen(workdir, ensemble.job.learner.model)
-                if is_own(model) and not _checked(store, config):
-                    check_network(model, ensemble.job.learner, data)
-                _train(workdir, config, ensemble, store, trials, watch, width, keep_models)
-        return open_run(workdir)
+        todo = configured(data)
+        folder = local_path(workdir) if workdir else default_workdir(todo.config)
+        stack.enter_context(locked(folder, part))
+        store = prepare(folder, todo.config, data, trials, part)
+        watch = Watch(store, data.train.labels, goal, mem)
+        own = own_trials(trials, part)
+        lacking = missing(store, own)
+        if lacking and not watch.reached():
+            learner = todo.job.learner
+            keep_frozen(folder, learner.model)
+            if is_own(model) and not checked(store, todo.config):
+                check_network(model, learner, data)
+            if slots is None:
+                writer = part.name if part else ""
+                blocks = _here(folder, todo, data, lacking, width, placement, writer)
+                kept = KeptModels(folder, writer) if keep_models else None
+            else:
+                from jaxmem.running.cluster import Driver  # Ray, which not all have
+
+                where = os.getcwd(), str(folder.absolute())
+                task = Task(configured, todo.config, placement, *where, bool(keep_models))
+                driver = Driver(slots, workers, task, data)
+                watch.at_work = driver.at_work
+                blocks, kept = driver.blocks(lacking, width), None
+            done = own.size - len(lacking)
+            with contextlib.closing(blocks):
+                _store(folder, store, blocks, watch, kept, done, own.size)
+            TrainingOnDisk(folder, part.name if part else "").remove()
+        return open_run(folder)
 
 
-def _prepare(workdir: Path, config: RunConfig, data: Dataset, trials: int) -> TrialStore:
-    """Make a new workdir's files, or check that an old one's are of this run.
-
-    Trials that are damaged become missing ones.
-    """
-    if (workdir / "config.json").exists():
-        differ = [
-            f"{term} ({there} there, {here} here)"
-            for term, here, there in config.differences(read_config(workdir), "resume")
-        ]
-        if differ:
-            raise InputError(
-                f"{workdir} holds another run: {', '.join(differ)} differ; give another "
-                "--workdir or the same flags and files"
-            )
-    else:
-        write_config(workdir, config)  # first: it makes the folder ours
-    write_index(workdir, Index.of(data))
-    store = create_store(workdir, config, trials)
-    damage = find_damage(store, config, complete=True)
-    if damage.trials.size:
-        say(f"{workdir} is damaged: {damage}; trained again")
-    store.forget(damage.trials)
-    return store
+def _workers(
+    cluster: Cluster | None, workers: int | None, share: str | None
+) -> contextlib.AbstractContextManager:
+    """The cluster's room for workers; None without one. Raises InputError."""
+    if cluster is None:
+        if workers is not None:
+            raise InputError(f"workers {workers} are a cluster's: give --cluster=ray too")
+        return contextlib.nullcontext()
+    one_of("cluster", cluster, CLUSTERS)
+    if share is not None:
+        raise InputError("give either a share or a cluster: a cluster trains all of a run")
+    workers = None if workers is None else whole("workers", workers, least=1)
+    try:
+        from jaxmem.running import actors
+    except ImportError as error:
+        raise InputError(
+            f"--cluster=ray needs Ray ({error}): pip install 'jaxmem[ray]'"
+        ) from None
+    return actors.connected(workers)
 
 
-def _missing(store: TrialStore, trials: int) -> list[int]:
-    """The numbers of the trials, of so many, that are not there yet."""
-    return np.flatnonzero(store.status()[:trials] == MISSING).tolist()
-
-
-def _checked(store: TrialStore, config: RunConfig) -> bool:
-    """Whether trials of this very network are there already."""
-    known = config.network is not None and config.network.source is not None
-    return known and bool((store.status() != MISSING).any())
-
-
-def _room(workdir: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """An array that lies on the workdir's disk, and is gone with the process."""
-    with tempfile.TemporaryFile(dir=workdir) as file:
-        return np.memmap(file, dtype, "w+", shape=shape)
-
-
-def _train(
+def _here(
     workdir: Path,
-    config: RunConfig,
-    ensemble: Ensemble,
-    store: TrialStore,
-    trials: int,
-    watch: Watch,
+    todo: Configured,
+    data: Dataset,
+    trials: list[int],
     width: int | None,
-    keep_models: bool,
+    placement: Placing,
+    writer: str,
+) -> Generator[Finished]:
+    """The trials, trained by this process."""
+    nbytes = data.train.images.nbytes + data.test.images.nbytes
+    place = choose_placement(placement, nbytes)
+    ensemble = todo.ensemble(place, functools.partial(room, workdir))
+    plan = recall_plan(workdir, ensemble, width, todo.config, len(trials))
+    in_flight = TrainingOnDisk(workdir, writer)
+    return finished_blocks(ensemble, plan, trials, in_flight)
+
+
+def _store(
+    workdir: Path,
+    store: TrialStore,
+    blocks: Iterator[Finished],
+    watch: Watch,
+    kept: KeptModels | None,
+    done: int,
+    of: int,
 ) -> None:
-    """Train what is missing of so many trials, until the watch says that it is enough."""
-    missing = _missing(store, trials)
-    plan = recall_plan(workdir, ensemble, width, config, len(missing))
-    kept = KeptModels(workdir) if keep_models else None
-    in_flight = TrainingOnDisk(workdir)
-    done = trials - len(missing)
-    with progress("training", trials, "trials", done) as bar:
-        for block in finished_blocks(ensemble, plan, missing, in_flight):
+    """Store finished blocks, until the watch says that it is enough."""
+    layouts = read_layouts(workdir)
+    with progress("training", of, "trials", done) as bar:
+        for block, layout in blocks:
             # A trial counts as finished only when its model is kept.
             if kept is not None:
+                assert block.states is not None  # trained here
                 kept.save(block.trials, block.states)
-            store.append(block.trials, block.outcomes)
+            layouts = with_layout(workdir, layouts, layout)
+            store.append(block.trials, block.outcomes, layouts.number(layout))
             done += len(block.trials)
             bar.update(len(block.trials))
             if watch.see(block, done, bar):
                 break
-    in_flight.remove()

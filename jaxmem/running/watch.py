@@ -1,6 +1,7 @@
 """While trials are trained: how fast, how well, and whether mem is precise enough."""
 
 import time
+from collections.abc import Callable
 
 import numpy as np
 from tqdm import tqdm
@@ -10,6 +11,7 @@ from jaxmem.estimates.bits import Bits
 from jaxmem.estimates.counts import Counts, memorization_counts
 from jaxmem.estimates.learning import learning_warning
 from jaxmem.estimates.stopping import Goal
+from jaxmem.storage.schema import FINISHED
 from jaxmem.storage.store import TrialStore
 from jaxmem.training.ensemble import Block
 
@@ -27,6 +29,10 @@ class Watch:
         self._accuracies: list[float] = []
         self._outlook, self._next_look, self._told = "", 0.0, False
         self._starved = False
+        self.at_work: Callable[[], str] = str  # who trains, in words; this process: nothing
+        self._known = np.zeros(0, bool)  # trials that are counted
+        self._counted: Counts | None = None
+        self._at_start = 0  # trials, also of others
 
     def reached(self) -> bool:
         """Whether there is a goal, and the finished trials have reached it."""
@@ -48,25 +54,35 @@ class Watch:
         if self._goal is not None and done >= self._next_look:
             if self.reached():
                 return True
-            self._look(self._goal, done, rate)
+            self._look(self._goal)
+            self._next_look = LOOK_AGAIN * done
         accuracy = np.mean(self._accuracies)
         speed = f"{3600 * rate:,.0f} models/h"
-        bar.set_postfix_str(f"{speed}, test {accuracy:.2%}{self._outlook}")
+        bar.set_postfix_str(f"{speed}, test {accuracy:.2%}{self.at_work()}{self._outlook}")
         return False
 
-    def _look(self, goal: Goal, done: int, rate: float) -> None:
+    def _look(self, goal: Goal) -> None:
         """Foresee how many trials the goal needs."""
-        counts = self._counts()
+        counts, done = self._counts(), int(self._known.sum())
+        rate = (done - self._at_start) / (time.perf_counter() - self._start)
         self._outlook = f", {goal.outlook(counts, done, rate)}"
         if np.isfinite(goal.error(counts)) and not self._told:
             say(f"after {done} trials{self._outlook}")  # also where nobody sees the bar
             self._told = True
-        self._next_look = LOOK_AGAIN * done
 
     def _counts(self) -> Counts:
-        finished = self._store.finished()
-        names, n = ("included", "train_correct"), self._labels.size
-        return memorization_counts(*(Bits(self._store.read(k, finished), n) for k in names))
+        """Of all finished trials; only those that are new since the last time are read."""
+        finished = self._store.status() == FINISHED
+        before = np.pad(self._known, (0, finished.size - self._known.size))
+        new, names = np.flatnonzero(finished & ~before), ("included", "train_correct")
+        n = self._labels.size
+        counts = memorization_counts(*(Bits(self._store.read(k, new), n) for k in names))
+        if self._counted is None:
+            self._at_start = new.size
+        else:
+            counts = Counts(*(a + b for a, b in zip(counts, self._counted, strict=True)))
+        self._known, self._counted = finished | before, counts
+        return counts
 
     def _tell_learning(self, block: Block) -> None:
         """Warn, once there are models, where they did not learn."""

@@ -2,8 +2,12 @@
 
 WORKDIR/models/<number>/        final parameters and statistics of a block (--keep-models)
 WORKDIR/in_flight/<number>/     the block in training: its states after some steps
+
+Where several processes train into one workdir, each writes into a folder of its own in
+these two, named after it, and reads those of all.
 """
 
+import contextlib
 import shutil
 import time
 from collections.abc import Iterator
@@ -32,10 +36,17 @@ def kept_part(states: TrainState) -> PyTree:
 
 
 class KeptModels:
-    """The final models of a workdir's trials, a folder a block."""
+    """The final models of a workdir's trials, a folder a block.
 
-    def __init__(self, workdir: Path):
-        self._manager = _manager(workdir / "models")
+    writer: the name of the process that saves, where it is one of several.
+    """
+
+    def __init__(self, workdir: Path, writer: str = ""):
+        self._folder = workdir / "models"
+        self._manager = _manager(self._folder / writer)
+        self._numbers: dict[int, set[int]] = {}  # of our blocks: their trials
+        for number in self._manager.all_steps():
+            self._numbers[number] = set(_about(self._manager, number)["trials"])
 
     def save(self, trials: list[int], states: TrainState) -> None:
         """Keep parameters and statistics of the first len(trials) models of the states.
@@ -43,52 +54,68 @@ class KeptModels:
         Blocks of these trials alone, kept before a crash, are replaced. Raises InputError
         where the disk does not take them.
         """
-        numbers = self._manager.all_steps()
-        for number in numbers:
-            if set(_about(self._manager, number)["trials"]) <= set(trials):
+        for number, kept in list(self._numbers.items()):
+            if kept <= set(trials):
                 self._manager.delete(number)
-        # A later block has the last word on a trial that is in two.
-        number = max(numbers, default=-1) + 1
+                del self._numbers[number]
+        number = max(self._numbers, default=-1) + 1
         _save(self._manager, number, trials, len(trials), kept_part(states))
+        self._numbers[number] = set(trials)
 
     def blocks(self, like: PyTree) -> Iterator[tuple[np.ndarray, PyTree]]:
         """(trials int [M], `kept_part` in NumPy with a leading M) of each.
 
-        like: the same tree of ONE model, of arrays or shapes.
+        A later block has the last word on a trial that is in two. like: the same tree of
+        ONE model, of arrays or shapes.
         """
-        for number in sorted(self._manager.all_steps()):
-            trials = np.array(_about(self._manager, number)["trials"])
-            yield trials, _load(self._manager, number, like, trials.size)
+        for about, number, manager in self._all():
+            trials = np.array(about["trials"])
+            yield trials, _load(manager, number, like, trials.size)
 
     def trials(self) -> np.ndarray:
         """The numbers of the trials that are kept: int [K], sorted."""
-        numbers = self._manager.all_steps()
-        kept = [_about(self._manager, number)["trials"] for number in numbers]
+        kept = [about["trials"] for about, _, _ in self._all()]
         return np.unique(np.array([trial for block in kept for trial in block], np.int64))
+
+    def _all(self) -> list[tuple[dict, int, ocp.CheckpointManager]]:
+        """The blocks of all writers, in the order in which they were saved."""
+        found = [
+            (_about(manager, number), number, manager)
+            for manager in _readers(self._folder)
+            for number in manager.all_steps()
+        ]
+        return sorted(found, key=lambda block: (block[0].get("saved", 0), block[1]))
 
 
 class TrainingOnDisk:
-    """An `ensemble.InFlight`: keeps the newest states of the block in training."""
+    """An `ensemble.InFlight`: keeps the newest states of the block in training.
 
-    def __init__(self, workdir: Path):
-        self._folder = workdir / "in_flight"
+    writer: the name of the process that trains, where it is one of several.
+    """
+
+    def __init__(self, workdir: Path, writer: str = ""):
+        self._root = workdir / "in_flight"
+        self._folder = self._root / writer
         self._manager = None
         self._saved = time.perf_counter()
 
     def load(self, trials: np.ndarray, like: TrainState) -> tuple[int, TrainState] | None:
-        """(steps done, states) of these very trials, or None."""
+        """(steps done, states) of these very trials, whoever trained them, or None."""
+        one = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), like)
         try:
-            number = self._open().latest_step() if self._folder.exists() else None
-            if number is None:
+            found = []
+            for manager in _readers(self._root):
+                if (number := manager.latest_step()) is not None:
+                    about = _about(manager, number)
+                    if about["trials"] == trials.tolist():
+                        found.append((about["steps"], number, manager))
+            if not found:
                 return None
-            about = _about(self._open(), number)
-            if about["trials"] != trials.tolist():
-                return None
-            one = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), like)
-            return about["steps"], _load(self._open(), number, one, trials.size)
+            steps, number, manager = max(found, key=lambda block: block[0])
+            return steps, _load(manager, number, one, trials.size)
         except Exception as error:  # whatever Orbax makes of damaged files
-            say(f"{self._folder} is damaged ({type(error).__name__}): training anew")
-            self.remove()
+            say(f"{self._root} is damaged ({type(error).__name__}): training anew")
+            shutil.rmtree(self._folder, ignore_errors=True)
             return None
 
     def steps_done(self, trials: np.ndarray, steps: int, states: TrainState) -> None:
@@ -103,11 +130,13 @@ class TrainingOnDisk:
         self._saved = time.perf_counter()
 
     def remove(self) -> None:
-        """Forget it: the block is finished."""
+        """Forget it: what this process had to train is finished."""
         if self._manager is not None:
             self._manager.close()
             self._manager = None
         shutil.rmtree(self._folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self._root.rmdir()  # unless others are there
 
     def _open(self) -> ocp.CheckpointManager:
         if self._manager is None:
@@ -115,10 +144,19 @@ class TrainingOnDisk:
         return self._manager
 
 
-def _manager(folder: Path, max_to_keep: int | None = None) -> ocp.CheckpointManager:
+def _readers(folder: Path) -> list[ocp.CheckpointManager]:
+    """Those of all writers; they remove nothing, since others may be writing."""
+    folders = [folder, *sorted(folder.glob("[!0-9]*/"))] if folder.exists() else []
+    return [_manager(path, writes=False) for path in folders]
+
+
+def _manager(
+    folder: Path, max_to_keep: int | None = None, writes: bool = True
+) -> ocp.CheckpointManager:
     options = ocp.CheckpointManagerOptions(
         max_to_keep=max_to_keep,
-        cleanup_tmp_directories=True,
+        cleanup_tmp_directories=writes,
+        create=writes,
         # The states are donated to the next epoch: they must be on disk before.
         enable_async_checkpointing=False,
     )
@@ -128,7 +166,7 @@ def _manager(folder: Path, max_to_keep: int | None = None) -> ocp.CheckpointMana
 
 def _save(manager, number, trials, count, tree, steps=None) -> None:
     host = jax.tree.map(lambda a: np.array(a[:count]), tree)
-    about = {"trials": [int(t) for t in trials], "steps": steps}
+    about = {"trials": [int(t) for t in trials], "steps": steps, "saved": time.time()}
     with refusals(manager.directory, AGAIN):
         manager.save(
             number,

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxmem.storage.config import RunConfig
+from jaxmem.storage.schema import FINISHED
 from jaxmem.storage.store import TrialStore
 
 CHECKED = 512  # trials whose rows are checked at a time
@@ -24,12 +25,19 @@ class Damage(NamedTuple):
 UNDAMAGED = Damage(np.zeros(0, np.int64), [])
 
 
-def find_damage(store: TrialStore, config: RunConfig, complete: bool = False) -> Damage:
+def find_damage(
+    store: TrialStore,
+    config: RunConfig,
+    complete: bool = False,
+    trials: np.ndarray | None = None,
+) -> Damage:
     """Compare each finished trial's rows with each other, and with the subset size.
 
-    complete: also what only some estimates read, such as margins.
+    complete: also what only some estimates read, such as margins. trials: only these, int
+    [M].
     """
-    finished = store.finished()
+    finished = store.finished() if trials is None else trials
+    finished = finished[store.status(finished) == FINISHED]
     found: dict[str, list[np.ndarray]] = {}
     for start in range(0, finished.size, CHECKED):
         trials = finished[start : start + CHECKED]
@@ -50,7 +58,8 @@ def _misfits(
     asked_for = [q.name for q in config.quantities if q.when]
     for quantity in config.quantities:
         name = quantity.name
-        if name != "status" and (complete or name not in asked_for):
+        wanted = name != "status" and name in store.names
+        if wanted and (complete or name not in asked_for):
             rows[name], legible = store.legible(name, trials)
             yield f"{name} (unreadable)", ~legible
     included, correct = rows["included"], rows["train_correct"]

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 MISSING, FINISHED, DIVERGED = 0, 1, 2  # of `status`
+BY_STORE = ("status", "layout")  # written by the store; the others are a trial's outcomes
 
 
 class Sizes(NamedTuple):
@@ -63,6 +64,13 @@ _ROWS = (
     Quantity("test_accuracy", "float32", (), "accuracy over the test examples"),
     Quantity("final_loss", "float32", (), "mean cross-entropy of what it saw, nats"),
     Quantity("status", "uint8", (), "0 missing, 1 finished, 2 diverged; written last"),
+    Quantity(
+        "layout",
+        "uint16",
+        (),
+        "number, from 1, of the layout in plan.json that it was trained with; 0 unknown",
+        when="trained",
+    ),
     Quantity(
         "train_predicted",
         "class",

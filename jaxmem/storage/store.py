@@ -38,10 +38,20 @@ class TrialStore:
         """The quantities that are stored."""
         return tuple(self._arrays)
 
-    def status(self) -> np.ndarray:
-        """uint8 [T]: MISSING (also where it cannot be read), FINISHED or DIVERGED."""
-        everything = np.arange(self._arrays["status"].shape[0])
-        return self.legible("status", everything)[0]
+    @property
+    def shared_safely(self) -> bool:
+        """Whether processes that own chunks of CHUNK_TRIALS own whole files of it."""
+        chunks = [array.chunk_layout.read_chunk.shape for array in self._arrays.values()]
+        return all(chunk and CHUNK_TRIALS % (chunk[0] or 1) == 0 for chunk in chunks)
+
+    def status(self, trials: np.ndarray | None = None) -> np.ndarray:
+        """MISSING (also where it cannot be read), FINISHED or DIVERGED: uint8 [T].
+
+        trials: of these, int [M]; default: of all that there is room for.
+        """
+        if trials is None:
+            trials = np.arange(self._arrays["status"].shape[0])
+        return self.legible("status", trials)[0]
 
     def finished(self) -> np.ndarray:
         """The numbers of the finished trials: int64 [F]."""
@@ -98,14 +108,19 @@ class TrialStore:
             if trials.size:
                 self._arrays["status"][trials].write(np.uint8(MISSING)).result()
 
-    def append(self, trials: list[int], outcomes: dict[str, Any]) -> None:
+    def append(
+        self, trials: list[int], outcomes: dict[str, Any], layout: int | None = None
+    ) -> None:
         """Store finished trials; returns when they are safe on disk.
 
-        outcomes: rows [M, …] of every quantity but `status`, and `diverged`, bool [M].
-        Raises InputError where the disk does not take them.
+        outcomes: rows [M, …] of every quantity but those of BY_STORE, and `diverged`, bool
+        [M]. layout: the number of theirs; None: of trials that others trained. Raises
+        InputError where the disk does not take them.
         """
         rows = np.asarray(trials, np.int64)
         values = dict(outcomes)
+        if layout is not None:
+            values["layout"] = np.full(rows.size, layout, np.uint16)
         status = np.where(values.pop("diverged"), DIVERGED, FINISHED).astype(np.uint8)
         with refusals(
             self.workdir,
@@ -122,12 +137,13 @@ def open_store(workdir: Path, config: RunConfig) -> TrialStore:
     root = workdir / "trials.zarr"
     arrays = {}
     for quantity in config.quantities:
+        path = root / quantity.name
+        if quantity.name == "layout" and not path.exists():
+            continue  # of the first workdirs of format 3
         try:
-            arrays[quantity.name] = open_array(root / quantity.name).result()
+            arrays[quantity.name] = open_array(path).result()
         except (OSError, ValueError) as error:
-            raise InputError(
-                f"cannot open {root / quantity.name}: {reason(error)}; {AGAIN}"
-            ) from error
+            raise InputError(f"cannot open {path}: {reason(error)}; {AGAIN}") from error
     return TrialStore(workdir, arrays)
 
 
@@ -160,5 +176,6 @@ def _create_array(
         metadata = describe((trials, *row), (chunk, *row), dtype, quantity.fill)
         array = open_array(path, metadata).result()
     if array.shape[0] < trials:
-        array = array.resize(exclusive_max=[trials] + [None] * len(row)).result()
+        larger: list[int | None] = [trials, *[None] * len(row)]
+        array = array.resize(exclusive_max=larger, expand_only=True).result()
     return array

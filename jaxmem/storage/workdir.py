@@ -2,9 +2,10 @@
 
 WORKDIR/config.json     everything that decides the results: `storage.config`
 WORKDIR/examples.npz    labels, ids and names of train and test
-WORKDIR/plan.json       the layout chosen for each kind of machine: `running.planning`
+WORKDIR/plan.json       the layout chosen for each kind of device: `storage.layouts`
 WORKDIR/trials.zarr/    what each trial left: `storage.schema`, `storage.store`
 WORKDIR/models/         kept models, and in_flight/ those in training: `storage.checkpoints`
+WORKDIR/lock, locks/    held by the processes that train, empty
 """
 
 import contextlib
@@ -16,39 +17,84 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxmem._shared.files import read_npz, refusals, replacing
-from jaxmem._shared.locks import NO_LOCKS
+from jaxmem._shared.locks import NO_LOCKS, alone
 from jaxmem._shared.progress import say
 from jaxmem.data import Dataset
 from jaxmem.errors import InputError
+from jaxmem.storage.shares import Share
+
+OTHERS = "wait for it, or give another --workdir"
 
 
 @contextlib.contextmanager
-def locked(workdir: Path) -> Iterator[None]:
+def locked(workdir: Path, share: Share | None = None) -> Iterator[None]:
     """Create the workdir if need be, and be its only writer; readers need no lock.
 
+    share: be the only writer of these trials, beside other shares of the same count.
     Raises InputError if it cannot be written, is somebody else's folder or has a writer.
     """
     with refusals(workdir):
         workdir.mkdir(parents=True, exist_ok=True)
         files = [f.name for f in workdir.iterdir()]
-        strangers = [f for f in files if f != "lock" and not f.startswith(".")]
+        ours = "lock", "locks"
+        strangers = [f for f in files if f not in ours and not f.startswith(".")]
         if strangers and "config.json" not in strangers:
             raise InputError(
                 f"{workdir} holds other files ({strangers[0]}, …) and no jaxmem run; "
                 "give a new --workdir"
             )
-        file = open(workdir / "lock", "w")
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in NO_LOCKS:
-                raise InputError(
-                    f"another run is writing to {workdir}; wait for it, or give another "
-                    "--workdir"
-                ) from None
-            say(f"{workdir} cannot be locked ({error.strerror}): let no other run write")
+    with contextlib.ExitStack() as held:
+        busy = f"another run is writing to {workdir}; {OTHERS}"
+        if share is None:
+            _hold(held, workdir / "lock", fcntl.LOCK_EX, busy)
+        else:
+            _hold(held, workdir / "lock", fcntl.LOCK_SH, busy)
+            _hold_share(held, workdir, share)
         yield
+
+
+def _hold_share(held: contextlib.ExitStack, workdir: Path, share: Share) -> None:
+    """Keep out the same share, and those of another count."""
+    folder = workdir / "locks"
+    with refusals(workdir):
+        folder.mkdir(exist_ok=True)
+    busy = f"another process trains share {share} of {workdir}; {OTHERS}"
+    _hold(held, folder / share.name, fcntl.LOCK_EX, busy)
+    for path in folder.glob("share-*-of-*"):
+        count = path.name.rpartition("-")[2]
+        if count != str(share.count):
+            with contextlib.ExitStack() as probe:
+                busy = f"{workdir} is being trained in {count} shares, not {share.count}"
+                _hold(probe, path, fcntl.LOCK_SH, f"{busy}; {OTHERS}")
+
+
+def _hold(held: contextlib.ExitStack, path: Path, kind: int, busy: str) -> None:
+    """Lock a file until `held` is closed; raises InputError(busy) where another has it."""
+    with refusals(path.parent):
+        file = held.enter_context(open(path, "w"))
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise InputError(busy) from None
+        say(f"{path} cannot be locked ({error.strerror}): let no other run write")
+
+
+def setting_up(workdir: Path) -> contextlib.AbstractContextManager[None]:
+    """One share at a time makes a workdir's files; the others wait, and find them."""
+    return alone(workdir / "locks" / "setup", f"setting up {workdir}")
+
+
+@contextlib.contextmanager
+def last_one_out(workdir: Path) -> Iterator[bool]:
+    """Whether no share is being trained; if so, one process at a time is in here."""
+    try:
+        with locked(workdir):  # for a moment: who resumes shall find it free
+            last = True
+    except InputError:
+        last = False
+    with alone(workdir / "locks" / "estimates", f"making the estimates of {workdir}"):
+        yield last
 
 
 class Index(NamedTuple):

@@ -82,7 +82,8 @@ class Block(NamedTuple):
 
     trials: list[int]
     outcomes: Outcomes  # in NumPy
-    states: TrainState  # on the devices; may hold more than `trials`: blocks are padded
+    # On the devices; may hold more than `trials`: blocks are padded. None: elsewhere
+    states: TrainState | None
     waited: float = 0.0  # share of the chunks from the host that the devices waited for
 
 
@@ -101,13 +102,15 @@ def run_blocks(
     plan: Plan,
     trials: Sequence[int],
     in_flight: InFlight | None = None,
+    programs: Programs | None = None,
 ) -> Iterator[Block]:
     """Run the trials block by block.
 
     While one block of several rounds is being used, the next is already being computed.
-    With in_flight, blocks of one round can be taken up where they were.
+    With in_flight, blocks of one round can be taken up where they were. programs: those of
+    an earlier call with this width, which need not compile again.
     """
-    programs = ensemble.programs(plan.width)
+    programs = programs or ensemble.programs(plan.width)
     rounds = plan.rounds if ensemble.images is None else 1
     side_by_side = plan.devices * plan.width
     size = side_by_side * min(rounds, -(-len(trials) // side_by_side))

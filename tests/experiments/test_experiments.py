@@ -310,3 +310,28 @@ def test_own_networks_are_the_same_in_pytorch(experiments, digits):
         sizes = sum(p.numel() for p in net.parameters())
         assert sizes == sum(a.size for a in jax.tree.leaves(params)), name
         assert net(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
+
+
+def test_a_cluster_on_paper(experiments):
+    """Without preemptions by hand; with many, what is lost is less than is kept."""
+    simulate = experiments("simulate_cluster").simulate
+    calm = simulate(4, 1e-9, block=20.0, size=10, trials=800)
+    assert calm["hours"] == pytest.approx(20 * 20 / 3600)  # of 80 leases, each does 20
+    assert calm["working_share"] == pytest.approx(1) and calm["preemptions"] == 0
+    rough = simulate(16, 1.0, block=3600.0, size=4, trials=640)
+    assert rough["preemptions"] > 100 and rough["trials_set_aside"] < 640
+    assert 60 / 3600 / 2 < rough["lost_share_of_work"] < 120 / 1800
+
+
+def test_outcomes_of_fake_workers_are_as_the_schema_says(experiments, tmp_path):
+    pytest.importorskip("ray")
+    benchmark = experiments("benchmark_cluster")
+    config = benchmark.make_config(1000, 50, 300)
+    rows = benchmark.Rows(config, 4)()
+    del rows["status"]
+    store = benchmark.create_store(tmp_path, config, 4)
+    store.append([0, 1, 2, 3], rows, 1)
+    for name, values in rows.items():
+        if name != "diverged":
+            np.testing.assert_array_equal(store.read(name, np.arange(4)), values)
+    assert 0.1 < (rows["train_predicted"] > 0).mean() < 0.3

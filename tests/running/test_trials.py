@@ -14,6 +14,7 @@ from runs import assert_same
 
 import jaxmem
 from jaxmem import InputError
+from jaxmem._shared.devices import device_kind, rounding
 from jaxmem._shared.progress import progress
 from jaxmem.running import blocks
 from jaxmem.storage.store import TrialStore, open_store
@@ -46,8 +47,8 @@ def test_resumed_run_keeps_its_plan(tiny, tiny_recipe, tmp_path, monkeypatch):
         "jaxmem.running.planning.make_plan", lambda *_: pytest.fail("planned anew")
     )
     jaxmem.run_trials(tiny, 24, tmp_path, **{**tiny_recipe, "width": None})
-    (plan,) = json.loads((tmp_path / "plan.json").read_text()).values()
-    assert plan["width"] == 2
+    (layout,) = json.loads((tmp_path / "plan.json").read_text())["layouts"]
+    assert layout["width"] == 2
 
 
 def test_a_given_width_for_all_at_once_is_not_timed(
@@ -65,8 +66,11 @@ def test_a_given_width_for_all_at_once_is_not_timed(
     assert timed == [] and once.trials.size == 8
     jaxmem.run_trials(tiny, 24, tmp_path, **{**tiny_recipe, "width": None})
     assert timed == [2]  # more than that, as wide as it was
-    (plan,) = json.loads((tmp_path / "plan.json").read_text()).values()
-    assert plan == {"devices": 4, "width": 2, "rounds": 3}
+    plan, kind = json.loads((tmp_path / "plan.json").read_text()), device_kind()
+    assert plan == {
+        "layouts": [{"kind": kind, "machine": rounding(), "width": 2}],
+        "rounds": {f"4 x {kind}, width 2": 3},
+    }
 
 
 def test_only_missing_trials_are_trained(tiny, tiny_recipe, tmp_path):
@@ -77,9 +81,9 @@ def test_only_missing_trials_are_trained(tiny, tiny_recipe, tmp_path):
     trained = []
     append = TrialStore.append
 
-    def spy(self, block, outcomes):
+    def spy(self, block, *args):
         trained.extend(block)
-        append(self, block, outcomes)
+        append(self, block, *args)
 
     bars = []
 

@@ -8,14 +8,14 @@ import jax.numpy as jnp
 import pytest
 
 from jaxmem.models import Spec, make_model
-from jaxmem.storage.schema import SCHEMA, Sizes
+from jaxmem.storage.schema import BY_STORE, SCHEMA, Sizes
 from jaxmem.training.hyperparameters import Recipe
 from jaxmem.training.keys import root_key
 from jaxmem.training.outcomes import QUANTITIES
 from jaxmem.training.subsets import SubsetRule
 from jaxmem.training.trial import Arrays, evaluate_trial, init_trial, make_job
 
-STORED = tuple(name for name in SCHEMA if name != "status")
+STORED = tuple(name for name in SCHEMA if name not in BY_STORE)
 PAGE = Path(__file__).parents[2] / "docs" / "files.md"
 
 

@@ -1,0 +1,24 @@
+"""Small files that several processes change: nobody's change is lost."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import tensorstore as ts
+
+
+def update(path: Path, change: Callable[[bytes | None], bytes]) -> bytes:
+    """Replace a file's content by change(content), as if no other process did so meanwhile.
+
+    change: called again where another was faster; None: there is no file. Returns the new
+    content. Raises OSError or ValueError where it cannot be written.
+    """
+    store = ts.KvStore.open({"driver": "file", "path": f"{path.parent}/"}).result()
+    while True:
+        read = store.read(path.name).result()
+        old = read.value if read.state == "value" else None
+        new = change(old)
+        if new == old:
+            return new
+        stamp = store.write(path.name, new, if_equal=read.stamp.generation).result()
+        if stamp.generation:  # none: the file had changed
+            return new

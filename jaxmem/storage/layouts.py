@@ -1,0 +1,117 @@
+"""How a workdir's trials are laid out, on each kind of device: plan.json.
+
+Rounding depends on the kind of device, the version of jax and the width, and may depend on
+the machine, but not on which process trains. So a width is settled once for each kind, and
+each trial stores the number of the layout that it was trained with.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jaxmem._shared.devices import device_kind, hardware, rounding
+from jaxmem._shared.files import read_json, refusals
+from jaxmem._shared.updating import update
+from jaxmem.errors import InputError
+
+PLAN = "plan.json"
+
+
+class Layout(NamedTuple):
+    """What the rounding of a trial depends on."""
+
+    kind: str  # of device, and the version of jax: `devices.device_kind`
+    machine: str  # `devices.rounding`
+    width: int  # models side by side on one device
+
+    @classmethod
+    def here(cls, width: int) -> "Layout":
+        """On this machine."""
+        return cls(device_kind(), rounding(), width)
+
+
+class Layouts(NamedTuple):
+    """What a workdir remembers."""
+
+    layouts: tuple[Layout, ...]  # the newest of a kind is the one in use
+    rounds: dict[str, int]  # ensembles in a block, by hardware and width
+
+    def width(self, kind: str) -> int | None:
+        """The width in use for a kind of device, or None."""
+        widths = [layout.width for layout in self.layouts if layout.kind == kind]
+        return widths[-1] if widths else None
+
+    def number(self, layout: Layout) -> int:
+        """What a trial of this layout stores: 1, 2, …; it must be there."""
+        return len(self.layouts) - self.layouts[::-1].index(layout)
+
+    def using(self, layout: Layout) -> "Layouts":
+        """With this one, in use for its kind."""
+        if layout in self.layouts and self.width(layout.kind) == layout.width:
+            return self
+        return self._replace(layouts=(*self.layouts, layout))
+
+
+def read_layouts(workdir: Path) -> Layouts:
+    """What plan.json says; nothing where it cannot be read."""
+    try:
+        return _parsed(read_json(workdir / PLAN))
+    except InputError:
+        return Layouts((), {})
+
+
+def settle(
+    workdir: Path, layout: Layout, rounds: int | None = None, replace: bool = True
+) -> Layouts:
+    """Write down a layout for its kind of device, and how many rounds a block takes here.
+
+    replace: whether it takes the place of one that another process wrote down meanwhile.
+    Raises InputError where it cannot be written.
+    """
+
+    def change(old: bytes | None) -> bytes:
+        try:
+            found = _parsed(json.loads(old)) if old else Layouts((), {})
+        except ValueError:
+            found = Layouts((), {})
+        if replace or found.width(layout.kind) is None:
+            found = found.using(layout)
+        if rounds is not None and found.width(layout.kind) == layout.width:
+            key = rounds_key(layout.width)
+            found = found._replace(rounds={**found.rounds, key: rounds})
+        values = {
+            "layouts": [each._asdict() for each in found.layouts],
+            "rounds": found.rounds,
+        }
+        return (json.dumps(values, indent=2) + "\n").encode()
+
+    with refusals(workdir):
+        return _parsed(json.loads(update(workdir / PLAN, change)))
+
+
+def with_layout(workdir: Path, known: Layouts, layout: Layout) -> Layouts:
+    """What the workdir remembers, a layout that a trial was trained with among it."""
+    if layout in known.layouts:
+        return known
+    known = read_layouts(workdir)
+    return known if layout in known.layouts else settle(workdir, layout)
+
+
+def rounds_key(width: int) -> str:
+    """Which entry of `rounds` is this machine's."""
+    return f"{hardware()}, width {width}"
+
+
+def _parsed(values: Any) -> Layouts:
+    """From JSON, also of earlier workdirs, which had a plan for each number of devices."""
+    try:
+        if "layouts" in values:
+            layouts = (Layout(**layout) for layout in values["layouts"])
+            return Layouts(tuple(layouts), dict(values["rounds"]))
+        found, here = Layouts((), {}), hardware()
+        for where, plan in sorted(values.items(), key=lambda item: item[0] == here):
+            kind = where.partition(" x ")[2]
+            found = found.using(Layout(kind, where, int(plan["width"])))
+        return found
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return Layouts((), {})
