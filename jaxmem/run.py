@@ -26,6 +26,7 @@ from jaxmem.options import (
     add_thresholds,
 )
 from jaxmem.reporting import exports, figures
+from jaxmem.reporting.report import make_report
 from jaxmem.reporting.summary import print_table, summarize
 from jaxmem.running.planning import read_plans
 from jaxmem.running.trials import run_trials
@@ -76,7 +77,11 @@ def _run(
         figures.save_all(run, data, pairs, mem_threshold)
         summary = summarize(run, pairs, mem_threshold, memory, start)
         write_json(run.workdir / "summary.json", summary._asdict())
-    print_table(summary, {"ensemble": _layout(run), "results": str(run.workdir)})
+        thresholds = mem_threshold, infl_threshold
+        report = make_report(run, data, *thresholds, memory=memory, summary=summary)
+        path = report.save(run.workdir / "report.html")
+    more = {"ensemble": _layout(run), "results": str(run.workdir), "report": str(path)}
+    print_table(summary, more)
 
 
 def _layout(run: Run) -> str:
