@@ -49,7 +49,7 @@ export function examplesPage(go) {
     oninput: debounce(() => change({ text: search.value })),
   });
   const choice = (/** @type {string} */ label, /** @type {[string, string][]} */ options, /** @type {(value: string) => void} */ onchoose) => {
-    const element = h("select", { onchange: () => onchoose(element.value) },
+    const element = h("select", { "aria-label": label, onchange: () => onchoose(element.value) },
       ...options.map(([value, text]) => h("option", { value }, text)));
     return { element, label: h("label", {}, h("span", {}, label), element) };
   };
@@ -78,7 +78,7 @@ export function examplesPage(go) {
   };
   const byMem = range("mem", "mem"), byAccuracy = range("accuracy", "held-out accuracy");
   const byWidth = h("input", {
-    type: "number", step: "0.05", min: "0", max: "2", placeholder: "any",
+    type: "number", step: "0.05", min: "0", max: "2", placeholder: "any", "aria-label": "interval at most this wide",
     onchange: () => change({ width: asNumber(byWidth.value) }),
   });
   const clear = h("button", {
@@ -107,8 +107,8 @@ export function examplesPage(go) {
 
   const card = (/** @type {number} */ row) => h("article", {
     class: "card", "aria-label": `row ${row}, ${className(core.train_label[row])}, mem ${number(core.mem[row])}`,
-  }, picture("train", row, THUMBNAIL), h("span", { class: "mem" }, number(core.mem[row])),
-  h("span", { class: "class-name" }, className(core.train_label[row])));
+  }, picture("train", row, THUMBNAIL), h("span", { class: "class-name" }, className(core.train_label[row])),
+  h("span", { class: "mem" }, number(core.mem[row])));
 
   const line = (/** @type {number} */ row) => {
     const name = h("span", { class: "name" }, "…");
