@@ -14,10 +14,10 @@ PAIRS = 2**16  # whose words are looked at together
 
 
 class Links(NamedTuple):
-    """The k strongest influences of each of L examples, the strongest first.
+    """Of the k strongest influences of each of L examples, those that stand out.
 
-    Without what does not stand out: it has a z-score (`statistics.z_score`) that among all
-    influences of an example is expected once, or more often, by accident.
+    The strongest first. What does not stand out has a z-score (`statistics.z_score`) that
+    among all influences of an example is expected once, or more often, by accident.
     """
 
     # int64 [L, k], of the examples on the other side; -1: no more
