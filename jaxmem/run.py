@@ -43,6 +43,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_thresholds(add)
     add_memory(add)
     add_influence_matrix(add)
+    add("--pdf", action="store_true", help="the figures also as vector graphics, in PDF")
     return parser
 
 
@@ -57,6 +58,7 @@ def _run(
     infl_threshold: float,
     memory: float,
     influence_matrix: bool,
+    pdf: bool,
     **arguments,
 ) -> None:
     start = time.perf_counter()
@@ -74,7 +76,7 @@ def _run(
         exports.save_estimates(run, pairs, run.workdir)
         if influence_matrix:
             exports.save_class_matrices(run, run.workdir)
-        figures.save_all(run, data, pairs, mem_threshold)
+        figures.save_all(run, data, pairs, mem_threshold, pdf)
         summary = summarize(run, pairs, mem_threshold, memory, start)
         write_json(run.workdir / "summary.json", summary._asdict())
         thresholds = mem_threshold, infl_threshold
