@@ -97,7 +97,7 @@ export function examplePage(go) {
         h("a", { href: `#/${other}/${link.row}`, class: "link" }, picture(other, link.row, 56),
           h("span", { class: "words" }, h("strong", {}, className(core[`${other}_label`][link.row])),
             h("span", {}, withInterval(link.infl, link.low, link.high)),
-            whisker(link.infl, link.low, link.high, [-0.5, 0.5], kind)),
+            whisker(link.infl, link.low, link.high, kind === "helped" ? [-0.2, 1] : [-1, 0.2], kind)),
           link.discovery ? h("span", { class: "star", role: "img", "aria-label": "a discovery", title: "a discovery: it holds after looking at all pairs" }, "★") : ""))))
         : h("p", { class: "none" }, "None that stands out."));
   }

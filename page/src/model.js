@@ -51,7 +51,7 @@ export async function detailsOf(split, row) {
 export const sortKeys = () => ({
   mem: ["mem", core.mem],
   accuracy: ["held-out accuracy", core.train_accuracy],
-  ...(meta.says && { share: ["share of held-out models that agree", core.train_share] }),
+  ...(meta.says && { share: ["share of the class they say", core.train_share] }),
   width: ["width of the interval", widths()],
   ...(core.margin && { margin: ["held-out margin", core.margin] }),
   label: ["class", core.train_label],
