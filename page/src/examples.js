@@ -163,5 +163,5 @@ export function examplesPage(go) {
         h("div", { class: "controls" }, search, byClass.label, bySort.label, direction, looks, clear, found), more),
       head, list.element));
   refresh();
-  return { element, show: () => { list.measure(); list.draw(); }, search };
+  return { element, show: () => { list.measure(); list.draw(); }, search, list };
 }

@@ -113,6 +113,12 @@ export class List {
     event.preventDefault();
   }
 
+  /** Focus on the cell that was active, if it is seen. */
+  take() {
+    this.draw();
+    this.drawn.get(this.active)?.focus({ preventScroll: true });
+  }
+
   /** Move to a cell, and scroll to where it is. @param {number} index */
   focus(index) {
     if (!this.look || !this.size) return;

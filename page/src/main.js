@@ -52,7 +52,7 @@ async function main() {
   history.scrollRestoration = "manual";
   await start();
   restore();
-  /** @type {Record<string, {element: HTMLElement, show: (...args: any[]) => any, search?: HTMLElement}>} */
+  /** @type {Record<string, {element: HTMLElement, show: (...args: any[]) => any, search?: HTMLElement, list?: import("./list.js").List}>} */
   const made = {};
   const make = {
     "": () => examplesPage(go), train: () => examplePage(go), test: () => examplePage(go),
@@ -74,6 +74,7 @@ async function main() {
   let route = "";
   const open = async () => {
     scrolled.set(route, scrollY);
+    const back = /^(train|test)\//.test(route);
     route = location.hash.replace(/^#\/?/, "");
     const [name, row] = route.split("/");
     const known = name in make && (row === undefined || Number(row) < meta.sizes[name]);
@@ -83,6 +84,7 @@ async function main() {
     place.replaceChildren(made[page].element);
     await made[page].show(page, Number(row));
     scrollTo(0, page === "train" || page === "test" ? 0 : scrolled.get(route) ?? 0);
+    if (back) made[page].list?.take(); // the keys go on where they were
     document.documentElement.dataset.ready = route || "examples";
   };
   addEventListener("hashchange", open);

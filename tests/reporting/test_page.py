@@ -128,6 +128,8 @@ def test_keys(run, page_file, visit):
     page.wait_for_selector(f"html[data-ready='train/{highest}']")
     page.keyboard.press("ArrowRight")
     page.wait_for_selector(f"html[data-ready^='train/']:not([data-ready$='/{highest}'])")
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_selector(f"html[data-ready='train/{highest}']")
     page.keyboard.press("?")
     assert page.get_by_role("dialog").is_visible()
     page.keyboard.press("Escape")
