@@ -32,7 +32,7 @@ export function comparePage(go) {
   const which = h("select", { "aria-label": "which examples", onchange: () => { chosen = null; show(); } }, ...[
     ["first", `only ${names[0]} memorizes`], ["second", `only ${names[1]} memorizes`], ["both", "both memorize"],
     ["sure", "intervals apart"], ["all", "all"]].map(([value, text]) => h("option", { value }, text)));
-  const card = (/** @type {number} */ row) => h("article", {
+  const card = (/** @type {number} */ row) => h("div", {
     class: "card", "aria-label": `row ${row}, ${className(core.train_label[row])}, mem ${number(core.mem[row])} and ${number(core.other_mem[row])}`,
   }, picture("train", row, 72), h("span", { class: "mem" }, `${number(core.mem[row])} | ${number(core.other_mem[row])}`),
   h("span", { class: "class-name" }, className(core.train_label[row])));

@@ -62,7 +62,7 @@ export function examplesPage(go) {
     (duplicate) => change({ duplicate }));
   const bySort = choice("sorted by", Object.entries(sortKeys()).map(([key, [name]]) => [key, name]), (sort) => change({ sort }));
   const direction = h("button", {
-    type: "button", class: "quiet", "aria-label": "turn the order round",
+    type: "button", class: "quiet", title: "turn the order round",
     onclick: () => change({ descending: !query.descending }),
   }, "↓ highest first");
   const range = (/** @type {"mem" | "accuracy"} */ part, /** @type {string} */ label) => {
@@ -105,7 +105,7 @@ export function examplesPage(go) {
   const head = h("div", { class: "line head", "aria-hidden": "true" },
     ...["", "row", "name", "class", "mem, 95% interval", "", "held-out accuracy", meta.says ? "held-out models say" : ""].map((name) => h("span", {}, name)));
 
-  const card = (/** @type {number} */ row) => h("article", {
+  const card = (/** @type {number} */ row) => h("div", {
     class: "card", "aria-label": `row ${row}, ${className(core.train_label[row])}, mem ${number(core.mem[row])}`,
   }, picture("train", row, THUMBNAIL), h("span", { class: "class-name" }, className(core.train_label[row])),
   h("span", { class: "mem" }, number(core.mem[row])));
@@ -114,7 +114,7 @@ export function examplesPage(go) {
     const name = h("span", { class: "name" }, "…");
     detailsOf("train", row).then((details) => { name.textContent = details.name; });
     const differs = meta.says && core.train_said[row] !== core.train_label[row];
-    return h("article", { class: "line", "aria-label": `row ${row}, ${className(core.train_label[row])}, mem ${number(core.mem[row])}` },
+    return h("div", { class: "line", "aria-label": `row ${row}, ${className(core.train_label[row])}, mem ${number(core.mem[row])}` },
       h("span", {}, picture("train", row, 32)), h("span", {}, String(row)), name,
       h("span", {}, className(core.train_label[row])), h("span", {}, number(core.mem[row])),
       whisker(core.mem[row], core.low[row], core.high[row], [-0.2, 1], "mem"),
@@ -151,6 +151,7 @@ export function examplesPage(go) {
     h("div", { class: "fact" }, h("dt", {}, fact.name, what(fact.name, fact.what)),
       h("dd", {}, fact.value), h("dd", { class: "interval" }, fact.range))));
   const element = h("main", { class: "page" },
+    h("h1", { class: "unseen" }, meta.title),
     ...meta.warnings.map((/** @type {string} */ text) => h("p", { class: "warning", role: "note" }, h("strong", {}, "Warning "), text)),
     h("section", { class: "summary", "aria-label": "summary" },
       h("div", { class: "lead" }, ...meta.lead.map((/** @type {string} */ text) => h("p", {}, text))), facts),

@@ -99,8 +99,11 @@ async function main() {
     if (typing) return;
     if (event.key === "/") {
       event.preventDefault();
-      if (route !== "") go("");
-      setTimeout(() => made[""]?.search?.focus(), route === "" ? 0 : 50);
+      if (route === "") made[""].search?.focus();
+      else {
+        addEventListener("hashchange", () => setTimeout(() => made[""]?.search?.focus()), { once: true });
+        go("");
+      }
     } else if (event.key === "?") keys.showModal();
     else if (/^(train|test)\//.test(route)) {
       const target = document.querySelector(`.walk [data-key="${event.key}"], .decide-line [data-key="${event.key}"]`);

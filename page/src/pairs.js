@@ -20,7 +20,7 @@ export function pairsPage(go) {
     const side = (/** @type {any} */ split, /** @type {number} */ row) => h("a", { href: `#/${split}/${row}` },
       picture(split, row, 84), h("span", {}, className(core[`${split}_label`][row])), h("small", {}, split));
     const half = 1.96 * core.pair_se[k];
-    return h("article", { class: `pair ${same(k) ? "" : "cross"}`, "aria-label": `train ${train}, test ${test}, infl ${number(core.pair_infl[k])}` },
+    return h("div", { class: `pair ${same(k) ? "" : "cross"}`, "aria-label": `train ${train}, test ${test}, infl ${number(core.pair_infl[k])}` },
       h("div", { class: "both" }, side("train", train), h("span", { class: "arrow", "aria-hidden": "true" }, "→"), side("test", test)),
       h("div", { class: "words" }, h("strong", {}, `infl ${number(core.pair_infl[k])}`), h("span", {}, `± ${number(half)}`),
         core.pair_discovery[k] ? h("span", { class: "star", title: "a discovery", role: "img", "aria-label": "a discovery" }, "★") : ""),

@@ -50,7 +50,7 @@ export function suspectsPage(go) {
     const name = h("span", { class: "name" }, "…");
     detailsOf("train", row).then((details) => { name.textContent = details.name; });
     const votes = meta.says ? [h("strong", {}, className(core.train_said[row])), h("small", {}, `${percent(core.train_share[row])} of held-out models`)] : [];
-    return h("article", { class: "suspect", "aria-label": `suspect ${index + 1}, row ${row}` },
+    return h("div", { class: "suspect", "aria-label": `suspect ${index + 1}, row ${row}` },
       picture("train", row, 64),
       h("div", { class: "who" }, h("span", {}, `${index + 1}. `, name), h("span", {}, "labelled ", h("strong", {}, className(core.train_label[row])))),
       h("div", { class: "say" }, ...(votes.length ? ["held-out models say ", ...votes] : [`right in ${percent(core.train_accuracy[row])}`])),
