@@ -11,7 +11,7 @@ from jaxmem.estimates.pairs import Pairs
 from jaxmem.estimates.predictions import Split, Votes, held_out_votes
 from jaxmem.estimates.search.memory import MEMORY
 from jaxmem.estimates.search.pairs_above import TooManyPairs
-from jaxmem.estimates.search.strongest import Strongest
+from jaxmem.estimates.search.strongest import Strongest, strongest
 from jaxmem.estimates.search.tiles import MOST_TRIALS
 from jaxmem.estimates.suspicion import held_out_margin
 from jaxmem.estimates.valuation import held_out_accuracy
@@ -62,7 +62,8 @@ def overview(
     InputError as `Run.search`.
     """
     level = run.discovery_p(memory=memory) if run.trials.size <= MOST_TRIALS else np.nan
-    found, pairs, same_class = _search(run, infl, mem, top, memory)
+    pairs, same_class = _pairs(run, infl, mem, memory)
+    found = run.search(None, top, memory=memory)
     worst = run.search(None, top, harmful=True, memory=memory) if harmful else None
 
     def side(split: Split, accuracy: np.ndarray) -> Side:
@@ -97,16 +98,18 @@ def overview(
     )
 
 
-def _search(
-    run: Run, infl: float, mem: float, top: int, memory: float
-) -> tuple[Strongest, Pairs, bool]:
-    """The strongest of each example; the pairs; whether only those of one class."""
+def _pairs(run: Run, infl: float, mem: float, memory: float) -> tuple[Pairs, bool]:
+    """The pairs of memorized examples, and whether only those of one class."""
+    rows = np.flatnonzero(run.memorization >= mem)
+    if not rows.size:
+        return run.pairs(infl, mem), False
+    included, test_correct = run.packed()
+    args = included.columns(rows), test_correct, run.memorization[rows], infl
     try:
-        found = run.search(infl, top, memory=memory)
+        pairs = strongest(*args, memory=memory).pairs
     except TooManyPairs:
-        return run.search(None, top, memory=memory), run.pairs(infl, mem), True
-    pairs, memorized = found.pairs, found.pairs.mem >= mem
-    return found, Pairs(*(values[memorized] for values in pairs)), False
+        return run.pairs(infl, mem), True
+    return pairs._replace(tr_idx=rows[pairs.tr_idx]), False
 
 
 def _margin(run: Run) -> np.ndarray | None:

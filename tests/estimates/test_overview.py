@@ -8,6 +8,7 @@ from jaxmem.estimates.bits import Bits, Words
 from jaxmem.estimates.links import pair_counts
 from jaxmem.estimates.overview import count_memorized, mean_interval, overview
 from jaxmem.estimates.predictions import held_out_votes
+from jaxmem.estimates.search.pairs_above import TooManyPairs
 from jaxmem.estimates.statistics import interval, z_score
 
 
@@ -68,11 +69,15 @@ def test_links_are_the_extremes_that_stand_out(run, split, kind):
 
 
 def test_discoveries_are_those_of_the_run(run):
-    shown = overview(run, infl=0.1, mem=-1)
-    level = run.discovery_p()
-    assert shown.pairs_level == level
-    infl = run.search(0.1).pairs
-    np.testing.assert_array_equal(shown.pairs.infl, infl.infl[infl.mem >= -1])
+    shown = overview(run, infl=0.1, mem=0.2)
+    assert shown.pairs_level == run.discovery_p()
+    pairs = run.search(0.1).pairs  # of all classes
+    memorized = pairs.mem >= 0.2
+    assert memorized.any() and not memorized.all()
+    for mine, other in zip(shown.pairs, pairs, strict=True):
+        np.testing.assert_array_equal(mine, other[memorized])
+    nothing = overview(run, mem=1).pairs
+    assert nothing.infl.size == (run.pairs(mem=1).infl.size) < shown.pairs.infl.size
 
 
 def test_votes_of_those_that_never_saw(run):
@@ -114,16 +119,11 @@ def test_interval_of_a_mean():
 
 def test_too_many_pairs_are_those_of_one_class(run, monkeypatch):
     from jaxmem.estimates import overview as module
-    from jaxmem.estimates.search.pairs_above import TooManyPairs
 
-    search = type(run).search
+    def full(*args, **kwargs):
+        raise TooManyPairs("memory is full")
 
-    def full(self, infl=0.15, *args, **kwargs):
-        if infl is not None:
-            raise TooManyPairs("memory is full")
-        return search(self, infl, *args, **kwargs)
-
-    monkeypatch.setattr(type(run), "search", full)
+    monkeypatch.setattr(module, "strongest", full)
     shown = module.overview(run)
     assert shown.same_class_only
     np.testing.assert_array_equal(shown.pairs.infl, run.pairs().infl)

@@ -260,9 +260,8 @@ def test_a_folder_is_loaded_piece_by_piece(run, digits, visit, tmp_path, monkeyp
 
 
 def test_mnist_5000(shared, visit, tmp_path):
-    data = jaxmem.load_dataset(
-        "mnist", data_dir=shared / "tfds", train_split="train[:5000]"
-    )
+    splits = {"train_split": "train[:5000]", "test_split": "test[:1000]"}
+    data = jaxmem.load_dataset("mnist", data_dir=shared / "tfds", **splits)
     fast = {"width": 1, "hidden": (32,), "epochs": 1, "batch_size": 500}
     run = jaxmem.run_trials(data, 12, tmp_path, **fast)
     page = visit(run.report(data).save(tmp_path / "report.html"))
