@@ -141,7 +141,9 @@ def browse(path: Path, planted: tuple[int, int] | None) -> dict:
             for name, act in actions.items():
                 page.evaluate("window.longest = 0")
                 act()
-                page.wait_for_timeout(700)
+                page.wait_for_timeout(
+                    1200
+                )  # a select takes what is typed within 1 s as a word
                 took[name].append(page.evaluate("window.longest"))
             search.fill("")
             page.wait_for_timeout(500)
