@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 
-const BEYOND = 400; // pixels above and below the window that are drawn too
+const BEYOND = 250; // pixels above and below the window that are drawn too
 const TALLEST = 20_000_000; // pixels: browsers draw nothing beyond about 33 million
 
 /**

