@@ -79,7 +79,8 @@ def mnist(data_dir: str | None):
 
 def imagenet(scale: float):
     def make(workdir: Path):
-        n, e, trials, rng = int(1_281_167 * scale), 50_000, 500, np.random.default_rng(0)
+        n, e, trials = int(1_281_167 * scale), max(1000, int(50_000 * scale)), 500
+        rng = np.random.default_rng(0)
         included = random_bits(rng, np.full(n, 0.7), trials).mask()
         rates = rng.beta(3, 1, n)
         right = random_bits(rng, rates, trials).mask()

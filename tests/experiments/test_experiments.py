@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import jaxmem
+from jaxmem.estimates.overview import overview
 from jaxmem.training.ensemble import Plan
 
 TRIALS, REPETITIONS = 40, 5
@@ -310,3 +311,10 @@ def test_own_networks_are_the_same_in_pytorch(experiments, digits):
         sizes = sum(p.numel() for p in net.parameters())
         assert sizes == sum(a.size for a in jax.tree.leaves(params)), name
         assert net(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
+
+
+def test_benchmark_report(experiments, tmp_path):
+    """Its planted pair stands on the page of the training example."""
+    make = experiments("benchmark_report").imagenet(0.001)
+    run, data, (row, column) = make(tmp_path / "run")
+    assert data is None and column in overview(run, harmful=False).train.helped.index[row]
