@@ -86,6 +86,9 @@ def _report(
         raise InputError(f"--write={write} needs --decisions, a CSV file of the report's")
     decided = () if decisions is None else read_decisions(local_path(decisions), run)
     data, notes = _data(run, arguments)
+    path = run.workdir / "report.html" if output is None else local_path(output)
+    with commands.writing(path.parent):
+        pass  # minutes before the report is there
     report = make_report(
         run,
         data,
@@ -97,7 +100,6 @@ def _report(
         decisions=decided,
         notes=notes,
     )
-    path = run.workdir / "report.html" if output is None else local_path(output)
     path = report.save(path)
     print(f"{'report':<23}{path}")
     if decisions is not None:
