@@ -66,6 +66,7 @@ def test_filters_and_order(run, page_file, visit):
     search.fill(run.tr_ids[11])
     page.wait_for_selector(".card[aria-label^='row 11,']")
     search.fill("")
+    assert found(page, "1,437 of")
     # A brush over the tail filters what is below.
     area = page.locator(".panel.wide .overlay").bounding_box()
     page.mouse.move(area["x"] + area["width"] * 0.5, area["y"] + 20)
