@@ -41,6 +41,7 @@ _NAMES = {
     "extract_features": "running.prediction",
     "predict_trials": "running.prediction",
     "adopt_trials": "running.adopting",
+    "Report": "reporting.report",
 }
 # Modules that are reached as attributes: jaxmem.soft, jaxmem.figures, jaxmem.models, …
 _MODULES = {

@@ -30,6 +30,7 @@ from jaxmem.options import (
     add_thresholds,
 )
 from jaxmem.reporting import exports, figures
+from jaxmem.reporting.report import make_report
 from jaxmem.reporting.summary import print_table, summarize
 from jaxmem.running.trials import run_trials
 from jaxmem.storage.layouts import read_layouts
@@ -48,6 +49,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_thresholds(add)
     add_memory(add)
     add_influence_matrix(add)
+    add("--pdf", action="store_true", help="the figures also as vector graphics, in PDF")
     return parser
 
 
@@ -62,6 +64,7 @@ def _run(
     infl_threshold: float,
     memory: float,
     influence_matrix: bool,
+    pdf: bool,
     **arguments,
 ) -> None:
     start = time.perf_counter()
@@ -76,6 +79,7 @@ def _run(
         infl_threshold=infl_threshold,
         memory=memory,
         influence_matrix=influence_matrix,
+        pdf=pdf,
         start=start,
     )
     if arguments["share"] is None:
@@ -101,6 +105,7 @@ def _estimate(
     infl_threshold: float,
     memory: float,
     influence_matrix: bool,
+    pdf: bool,
     start: float,
 ) -> None:
     if not run.trials.size:
@@ -113,10 +118,14 @@ def _estimate(
         exports.save_estimates(run, pairs, run.workdir)
         if influence_matrix:
             exports.save_class_matrices(run, run.workdir)
-        figures.save_all(run, data, pairs, mem_threshold)
+        figures.save_all(run, data, pairs, mem_threshold, pdf)
         summary = summarize(run, pairs, mem_threshold, memory, start)
         write_json(run.workdir / "summary.json", summary._asdict())
-    print_table(summary, {"ensemble": _layout(run), "results": str(run.workdir)})
+        thresholds = mem_threshold, infl_threshold
+        report = make_report(run, data, *thresholds, memory=memory, summary=summary)
+        path = report.save(run.workdir / "report.html")
+    more = {"ensemble": _layout(run), "results": str(run.workdir), "report": str(path)}
+    print_table(summary, more)
 
 
 def _layout(run: Run) -> str:

@@ -5,16 +5,20 @@ run.memorization                      # float64 [N]
 run.pairs(infl=0.15, mem=0.25)        # which training examples a test example needs
 """
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 import html
+import importlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow
 
 from jaxmem._shared.arguments import rows_of
-from jaxmem.data import Examples
+from jaxmem.data import Dataset, Examples
 from jaxmem.errors import InputError
 from jaxmem.estimates.bits import Bits, Words
 from jaxmem.estimates.counts import (
@@ -32,6 +36,9 @@ from jaxmem.estimates.search import MEMORY, Strongest, discovery_level, stronges
 from jaxmem.estimates.statistics import interval, standard_error
 from jaxmem.storage.config import RunConfig
 from jaxmem.storage.integrity import UNDAMAGED, Damage
+
+if TYPE_CHECKING:
+    from jaxmem.reporting.report import Report
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -74,7 +81,7 @@ class Run:
             "data": f"{self.config.dataset}: {n:,} training and {e:,} test examples",
         }
 
-    def select(self, trials) -> "Run":
+    def select(self, trials) -> Run:
         """The same run with some of its trials only, by number: int [T'].
 
         Raises InputError for a trial that it does not have.
@@ -84,12 +91,12 @@ class Run:
             raise InputError(f"{self.workdir} has no finished trial {strange[0]}")
         return dataclasses.replace(self, trials=trials)
 
-    def halves(self) -> tuple["Run", "Run"]:
+    def halves(self) -> tuple[Run, Run]:
         """The first and the second half of its trials: how far do they agree?"""
         middle = self.trials.size // 2
         return self.select(self.trials[:middle]), self.select(self.trials[middle:])
 
-    def with_test(self, trials: np.ndarray, test: Examples, correct: np.ndarray) -> "Run":
+    def with_test(self, trials: np.ndarray, test: Examples, correct: np.ndarray) -> Run:
         """The same trials (some of them, int [T'], sorted) on another test set.
 
         correct: bool [T', E'], which of its E' examples each trial gets right.
@@ -269,6 +276,17 @@ class Run:
         parts = class_parts(self.tr_labels, self.tt_labels) if same_class else None
         return strongest(
             *self.packed(), self.memorization, infl, top, harmful, parts, memory
+        )
+
+    def report(self, data: Dataset | None = None, **options) -> Report:
+        """The report of the run: `.save("report.html")`; in a notebook it shows itself.
+
+        data: the run's own, for its pictures. options: see `reporting.report.make_report`,
+        which also says what raises InputError.
+        """
+        # The one door to a floor below, for whoever holds a run in a notebook.
+        return importlib.import_module("jaxmem.reporting.report").make_report(
+            self, data, **options
         )
 
     def packed(self) -> tuple[Bits, Bits]:

@@ -15,9 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 
-from jaxmem.models.convolution import Geometry, conv
+from jaxmem.models.convolution import conv
 from jaxmem.models.interpreting import bind, read, where
 from jaxmem.models.layers import depthwise, max_windows, sum_windows
+from jaxmem.models.windows import Geometry
 
 Way = Callable[..., jax.Array]
 INLINE = ("jit", "pjit", "closed_call", "core_call")

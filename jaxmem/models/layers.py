@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxmem.models import convolution
-from jaxmem.models.convolution import Geometry, add_taps, taps
 from jaxmem.models.platforms import by_platform
+from jaxmem.models.windows import Geometry, add_taps, taps
 
 DECAY = 0.9  # of the running statistics, a step
 EPSILON = 1e-5  # added to variances

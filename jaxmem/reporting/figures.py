@@ -7,9 +7,9 @@ from matplotlib.figure import Figure
 
 from jaxmem._shared.files import replacing
 from jaxmem.data import Dataset, Examples
-from jaxmem.errors import InputError
 from jaxmem.estimates.pairs import Pairs
 from jaxmem.estimates.results import Run
+from jaxmem.reporting.contents import check_data
 from jaxmem.reporting.rows import Scale, draw_row, memorized_rows, scale_of
 
 CLASSES = 10  # rows of that figure
@@ -17,26 +17,32 @@ LEVELS = 3  # examples of each class at low, middle and high mem (Figure 1)
 ROWS = 8  # memorized examples shown with whom they influence (Figure 4)
 NAME = 24  # letters of a name, its last ones
 INFLUENCED = 4  # test examples in each of those rows
+LOOKED_AT = 8  # times as many examples, to find those that influence any
+CLEAR = 3  # standard errors above 0
 
 
-def save_all(run: Run, data: Dataset, pairs: Pairs, mem_threshold: float) -> None:
-    """Write the run's PNG figures to its workdir; raises InputError for other data."""
-    same = np.array_equal(run.tr_ids, data.train.ids)
-    if not (same and np.array_equal(run.tt_ids, data.test.ids)):
-        raise InputError(f"{data.name} are not the data that {run.workdir} was trained on")
+def save_all(
+    run: Run, data: Dataset, pairs: Pairs, mem_threshold: float, pdf: bool = False
+) -> None:
+    """Write the run's figures to its workdir as PNG; pdf: also as vector graphics.
+
+    Raises InputError for other data.
+    """
+    check_data(run, data)
     figures = {
         "memorization_histogram": histogram(run.memorization, mem_threshold),
-        "memorization_examples": examples(run.memorization, data),
+        "memorization_examples": examples(run.memorization, data, mem_threshold),
         "influence_examples": influence(run, data, pairs),
     }
     if scale_of(data) is not None:
         figures["memorized_rows"] = memorized_rows(run, data)
     for name, figure in figures.items():
-        save(figure, run.workdir / f"{name}.png")
+        for ending in ("png", "pdf") if pdf else ("png",):
+            save(figure, run.workdir / f"{name}.{ending}")
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure whole or not at all."""
+    """Write a figure whole or not at all, in the format that the path's ending says."""
     with replacing(path) as partial:
         figure.savefig(partial, dpi=150, bbox_inches="tight")
 
@@ -69,39 +75,60 @@ def _histogram(values: np.ndarray, name: str, of: str) -> tuple[Figure, np.ndarr
     return figure, known
 
 
-def examples(mem: np.ndarray, data: Dataset) -> Figure:
-    """Of the first CLASSES classes, examples at low, middle and high mem (Figure 1)."""
-    classes, scale = min(data.num_classes, CLASSES), scale_of(data)
+def examples(mem: np.ndarray, data: Dataset, threshold: float = 0.25) -> Figure:
+    """Examples at low, middle and high mem (Figure 1), each over its file or row.
+
+    First the highest mem of all classes; then a line for each of the first CLASSES classes
+    that has memorized examples, mem >= threshold. What is not there stays empty.
+    """
+    scale = scale_of(data)
     groups = ("low", "middle", "high")
-    figure = Figure(figsize=(1.0 * LEVELS * len(groups) + 1, 1.15 * classes))
-    axes = figure.subplots(classes, LEVELS * len(groups), squeeze=False)
-    for label in range(classes):
-        rows = np.nonzero((data.train.labels == label) & np.isfinite(mem))[0]
-        order = rows[np.argsort(mem[rows], kind="stable")]
-        shown = _low_middle_high(order, mem)
-        for axis, row in zip(axes[label], shown, strict=True):
-            if row is None:
-                axis.axis("off")
-            else:
+    across = LEVELS * len(groups)
+    known = np.flatnonzero(np.isfinite(mem))
+    highest = known[np.argsort(-mem[known], kind="stable")]
+    lines: list[tuple[str, list[int | None]]] = []
+    for label in range(data.num_classes):
+        rows = known[data.train.labels[known] == label]
+        if (mem[rows] >= threshold).any() and len(lines) < CLASSES:
+            order = rows[np.argsort(mem[rows], kind="stable")]
+            lines.append((_class(data, label), _low_middle_high(order, mem, threshold)))
+    top = [int(row) for row in highest[:across]]
+    lines.insert(0, ("highest of all", top + [None] * (across - len(top))))
+    heights = [1, *[0.15] * (len(lines) > 1), *[1] * (len(lines) - 1)]
+    figure = Figure(figsize=(across + 1, 1.25 * sum(heights)))
+    axes = figure.subplots(len(heights), across, squeeze=False, height_ratios=heights)
+    if len(lines) > 1:  # a line for the groups' names
+        between, axes = axes[1], np.delete(axes, 1, axis=0)
+        for axis in between:
+            axis.axis("off")
+        for g, group in enumerate(groups):
+            _head(between[LEVELS * g + 1], f"{group} mem", 0)
+    for line, (name, shown) in zip(axes, lines, strict=True):
+        for axis, row in zip(line, shown, strict=True):
+            axis.axis("off")
+            if row is not None:
                 _show(axis, data.train, row, f"{mem[row]:.2f}", scale)
-        axes[label, 0].set_ylabel(_class(data, label), fontsize=8)
-    for g, name in enumerate(groups):
-        axes[0, LEVELS * g + 1].annotate(
-            f"{name} mem",
-            (0.5, 1.45),
+        line[0].annotate(
+            name,
+            (-0.15, 0.5),
             xycoords="axes fraction",
-            ha="center",
-            fontsize=10,
+            ha="right",
+            va="center",
+            fontsize=8,
+            annotation_clip=False,
         )
     return figure
 
 
-def _low_middle_high(order: np.ndarray, mem: np.ndarray) -> list[int | None]:
-    """LEVELS rows each of the lowest, the nearest to 0.5, and the highest; none twice."""
-    high = order[-LEVELS:][::-1]
-    rest = order[:-LEVELS]
+def _low_middle_high(
+    order: np.ndarray, mem: np.ndarray, threshold: float
+) -> list[int | None]:
+    """Up to LEVELS rows each: of the lowest below the threshold; of those at or above it,
+    the highest, and of the others the nearest to 0.5. None: there are no more."""
+    memorized = order[mem[order] >= threshold]
+    high, rest = memorized[-LEVELS:][::-1], memorized[:-LEVELS]
     middle = rest[np.argsort(np.abs(mem[rest] - 0.5), kind="stable")][:LEVELS]
-    low = rest[~np.isin(rest, middle)][:LEVELS]
+    low = order[mem[order] < threshold][:LEVELS]
     return [
         int(group[k]) if k < len(group) else None
         for group in (low, middle, high)
@@ -112,34 +139,45 @@ def _low_middle_high(order: np.ndarray, mem: np.ndarray) -> list[int | None]:
 def influence(run: Run, data: Dataset, pairs: Pairs) -> Figure:
     """Memorized examples, each with the test examples it influences most (Figure 4).
 
-    Of its own class. The training examples of the strongest pairs come first, then those of
-    highest mem.
+    Of its own class, and only where infl is more than CLEAR standard errors above 0. The
+    training examples of the strongest pairs come first, then those of highest mem.
     """
     mem, scale = run.memorization, scale_of(data)
     by_mem = np.argsort(-np.nan_to_num(mem, nan=-1), kind="stable")
     candidates = np.concatenate([pairs.tr_idx, by_mem])
     _, first = np.unique(candidates, return_index=True)
-    chosen = candidates[np.sort(first)][:ROWS]
-    figure = Figure(figsize=(1.1 * (INFLUENCED + 1), 1.3 * len(chosen)))
-    axes = figure.subplots(len(chosen), INFLUENCED + 1, squeeze=False)
-    for line, row in zip(axes, chosen, strict=True):
-        columns = np.flatnonzero(data.test.labels == data.train.labels[row])
-        infl, _ = run.influence_with_se([row], columns)
-        most = np.argsort(-np.nan_to_num(infl[0], nan=-2), kind="stable")[:INFLUENCED]
+    chosen = candidates[np.sort(first)][: LOOKED_AT * ROWS]
+    lines = [(row, _influenced(run, data, row)) for row in chosen]
+    lines = [(row, links) for row, links in lines if links][:ROWS]
+    figure = Figure(figsize=(1.1 * (INFLUENCED + 1), 1.3 * max(1, len(lines))))
+    axes = figure.subplots(max(1, len(lines)), INFLUENCED + 1, squeeze=False)
+    for axis in axes.flat:
+        axis.axis("off")
+    for line, (row, links) in zip(axes, lines, strict=False):
         _show(line[0], data.train, row, f"mem {mem[row]:.2f}", scale)
         line[0].set_ylabel(_class(data, data.train.labels[row]), fontsize=8)
-        for axis in line[1:]:
-            axis.axis("off")
-        for axis, k in zip(line[1:], most, strict=False):
-            axis.axis("on")
-            _show(axis, data.test, columns[k], f"infl {infl[0, k]:.2f}", scale)
-    axes[0, 0].annotate(
-        "train", (0.5, 1.4), xycoords="axes fraction", ha="center", fontsize=10
-    )
-    axes[0, 1].annotate(
-        "test", (0.5, 1.4), xycoords="axes fraction", ha="center", fontsize=10
-    )
+        for axis, (column, infl) in zip(line[1:], links, strict=False):
+            _show(axis, data.test, column, f"infl {infl:.2f}", scale)
+    if lines:
+        _head(axes[0, 0], "train")
+        _head(axes[0, 1], "test")
+    else:
+        figure.text(0.5, 0.5, "no influence stands out", ha="center", fontsize=10)
     return figure
+
+
+def _influenced(run: Run, data: Dataset, row: int) -> list[tuple[int, float]]:
+    """The test rows of its class that a training row clearly influences, and infl."""
+    columns = np.flatnonzero(data.test.labels == data.train.labels[row])
+    (infl,), (se,) = run.influence_with_se([row], columns)
+    most = np.argsort(-np.nan_to_num(infl, nan=-2), kind="stable")[:INFLUENCED]
+    clear = most[infl[most] > CLEAR * se[most]]
+    return [(int(columns[k]), float(infl[k])) for k in clear]
+
+
+def _head(axis, text: str, height: float = 1.4) -> None:
+    place = {"xycoords": "axes fraction", "ha": "center", "fontsize": 10}
+    axis.annotate(text, (0.5, height), annotation_clip=False, **place)
 
 
 def _class(data: Dataset, label: int) -> str:
@@ -155,8 +193,10 @@ def _show(
         _draw_image(axis, image)
     else:
         draw_row(axis, scale.standardised(image))
+    axis.axis("on")
     axis.set_title(title, fontsize=8, pad=2)
-    axis.set_xlabel(name[-NAME:], fontsize=5, labelpad=1)
+    name = f"row {name}" if name.isdecimal() else name[-NAME:]
+    axis.set_xlabel(name, fontsize=5, labelpad=1)
     axis.set(xticks=[], yticks=[])
 
 

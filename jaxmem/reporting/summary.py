@@ -46,18 +46,20 @@ def summarize(
     mem_threshold: float,
     memory: float = MEMORY,
     start: float | None = None,
+    level: float | None = None,
 ) -> Summary:
     """Sum up a run.
 
     memory: GiB that the search for discoveries may take. start: time.perf_counter() when
-    the command began.
+    the command began. level: `run.discovery_p`, where it is known.
     """
     start = time.perf_counter() if start is None else start
     mem, se = run.memorization, run.memorization_se
     memorized = mem >= mem_threshold
     duplicates = count_duplicates(run.tr_ids, run.tt_ids)
     searched = run.trials.size <= MOST_TRIALS
-    level = run.discovery_p(memory=memory) if searched else np.nan
+    if level is None:
+        level = run.discovery_p(memory=memory) if searched else np.nan
     return Summary(
         trials=int(run.trials.size),
         diverged=run.diverged,

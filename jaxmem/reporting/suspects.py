@@ -1,7 +1,6 @@
 """Suspects as files: the ranking, and the training set without or with other labels."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.csv
@@ -10,8 +9,7 @@ from jaxmem._shared.files import replacing
 from jaxmem.data import Dataset
 from jaxmem.errors import InputError
 from jaxmem.estimates.suspects import Confirmation, Suspects
-
-WAYS = ("cleaned.npz", "relabelled.npz")
+from jaxmem.reporting.decisions import WAYS, write_dataset, write_npz
 
 
 def save_suspects(found: Suspects, folder: Path) -> Path:
@@ -20,17 +18,16 @@ def save_suspects(found: Suspects, folder: Path) -> Path:
     with replacing(path) as partial:
         options = pyarrow.csv.WriteOptions(quoting_style="needed")
         pyarrow.csv.write_csv(found.table(), partial, options)
-    with replacing(folder / "suspects.npz") as partial, open(partial, "wb") as file:
-        np.savez(
-            file,
-            kept=found.kept,
-            relabelled=found.relabelled(),
-            margin=found.margin,
-            margin_se=found.margin_se,
-            chance_wrong=found.chance,
-            said_label=found.said_label,
-            said_share=found.said_share,
-        )
+    write_npz(
+        folder / "suspects.npz",
+        kept=found.kept,
+        relabelled=found.relabelled(),
+        margin=found.margin,
+        margin_se=found.margin_se,
+        chance_wrong=found.chance,
+        said_label=found.said_label,
+        said_share=found.said_share,
+    )
     return path
 
 
@@ -46,23 +43,10 @@ def save_dataset(found: Suspects, data: Dataset, path: Path) -> None:
     Relabelled, a suspect has the class that held-out models name most.
     """
     check_way(path)
-    relabelled = path.name == WAYS[1]
-    kept = slice(None) if relabelled else found.kept
-    labels = found.relabelled() if relabelled else data.train.labels
-    names: dict[str, Any] = {}
-    if data.class_names:
-        names["class_names"] = np.array(data.class_names)
-    with replacing(path) as partial, open(partial, "wb") as file:
-        np.savez(
-            file,
-            x_train=data.train.images[kept],
-            y_train=labels[kept],
-            x_test=data.test.images,
-            y_test=data.test.labels,
-            train_names=data.train.names[kept],
-            test_names=data.test.names,
-            **names,
-        )
+    if path.name == WAYS[0]:
+        write_dataset(path, data, found.kept, data.train.labels)
+    else:
+        write_dataset(path, data, np.ones(found.kept.size, bool), found.relabelled())
 
 
 def print_suspects(found: Suspects, top: int, seconds: float) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import jaxmem
+from jaxmem.estimates.overview import overview
 from jaxmem.training.ensemble import Plan
 
 TRIALS, REPETITIONS = 40, 5
@@ -335,3 +336,10 @@ def test_outcomes_of_fake_workers_are_as_the_schema_says(experiments, tmp_path):
         if name != "diverged":
             np.testing.assert_array_equal(store.read(name, np.arange(4)), values)
     assert 0.1 < (rows["train_predicted"] > 0).mean() < 0.3
+
+
+def test_benchmark_report(experiments, tmp_path):
+    """Its planted pair stands on the page of the training example."""
+    make = experiments("benchmark_report").imagenet(0.001)
+    run, data, (row, column) = make(tmp_path / "run")
+    assert data is None and column in overview(run, harmful=False).train.helped.index[row]

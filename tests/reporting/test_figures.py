@@ -47,9 +47,13 @@ def test_histogram_counts_the_memorized():
 
 
 def test_examples_are_low_middle_and_high(data):
-    mem = np.linspace(0, 1, 60)[np.random.default_rng(1).permutation(60)]
+    order = np.random.default_rng(1).permutation(20)
+    mem = np.repeat(np.linspace(0, 0.97, 20)[order], 3)  # each class has all of it
     images = shown(figures.examples(mem, data))
-    assert len(images) == 3 * 9
+    assert len(images) == 9 + 3 * 9
+    highest = [float(title) for title, _ in images[:9]]  # of all classes
+    np.testing.assert_allclose(highest, np.sort(mem)[::-1][:9], atol=0.005)
+    images = images[9:]
     for label in range(3):
         titles = [float(title) for title, _ in images[9 * label : 9 * label + 9]]
         of_class = np.sort(mem[data.train.labels == label])
@@ -66,10 +70,34 @@ def test_examples_are_low_middle_and_high(data):
     )
 
 
-def test_small_classes_leave_gaps(data):
+def test_what_is_not_there_stays_empty(data):
     mem = np.full(60, np.nan)
     mem[:4] = 0.5
-    assert len(shown(figures.examples(mem, data))) == 4
+    figure = figures.examples(mem, data)
+    assert len(shown(figure)) == 4 + 4  # first of all classes, then in three lines
+    mem[:4] = [0.1, 0.1, 0.1, 0.9]  # classes 1 and 2 have nothing memorized
+    figure = figures.examples(mem, data)
+    assert [title for title, _ in shown(figure)][4:] == ["0.10", "0.90"]
+    names = {axes.get_xlabel() for axes in figure.axes if axes.images}
+    assert names == {"row 0", "row 1", "row 2", "row 3"}
+
+
+def test_influence_is_shown_where_there_is_some(data):
+    class Run:
+        memorization = np.linspace(0, 1, 60)
+
+        def influence_with_se(self, rows, columns):
+            infl = np.zeros((1, len(columns)))
+            infl[:, 0] = np.where(np.asarray(rows) == 57, 0.5, 0.02)
+            return infl, np.full(infl.shape, 0.01)
+
+    none = Pairs(*np.zeros((2, 0), np.int64), *np.zeros((4, 0)))
+    figure = figures.influence(Run(), data, none)
+    assert [t for t, _ in shown(figure)] == ["mem 0.97", "infl 0.50"]
+    Run.memorization = np.full(60, np.nan)
+    Run.influence_with_se = lambda self, rows, columns: (np.zeros((1, 5)), np.ones((1, 5)))
+    figure = figures.influence(Run(), data, none)
+    assert not shown(figure) and "no influence" in figure.texts[0].get_text()
 
 
 def test_influence_rows_are_strongest_first(data):
@@ -78,7 +106,7 @@ def test_influence_rows_are_strongest_first(data):
 
         def influence_with_se(self, rows, columns):
             infl = np.asarray(rows)[:, None] / 100 + np.asarray(columns) / 1000
-            return infl, infl
+            return infl, infl / 10
 
     pairs = Pairs(np.array([6, 3, 6]), np.array([0, 0, 3]), *np.zeros((4, 3)))
     images = shown(figures.influence(Run(), data, pairs))
@@ -144,8 +172,7 @@ def test_rows_are_drawn_as_values_not_pixels(table):
     assert not shown(figure)
     drawn = [patch for axis in figure.axes for patch in axis.patches]
     scale = rows.scale_of(table)
-    # Of five ants three are high, and the other two middling: row 1 first.
-    expected = scale.standardised(table.train.images[1])
+    expected = scale.standardised(table.train.images[9])  # the highest of all
     np.testing.assert_allclose(drawn[0].get_data().values, expected)
 
 
