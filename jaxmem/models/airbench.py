@@ -29,7 +29,7 @@ OF_COLOUR = 3.2, 1.1, 0.5
 
 
 class Airbench(nn.Module):
-    """Whitening, then groups of two convolutions; images of 9 pixels a side at least."""
+    """Whitening, then groups of two convolutions; images of 3 pixels a side at least."""
 
     num_classes: int
     widths: tuple[int, ...] = (64, 256, 256)
@@ -43,7 +43,7 @@ class Airbench(nn.Module):
         for width in self.widths:
             for pool in (True, False):
                 x = Conv(width, dtype=self.dtype, kernel_init=partly_identity)(x)
-                x = max_pool(x, 2, 2) if pool else x
+                x = max_pool(x, 2, 2) if pool and min(x.shape[1:3]) > 1 else x
                 norm = BatchNorm(self.dtype, use_scale=False, bias_rate=FASTER)
                 x = nn.gelu(norm(x, weights))
         x = jnp.max(x, (1, 2))
