@@ -15,6 +15,8 @@ from jaxmem._shared.devices import device_kind, device_memory, hardware, out_of_
 from jaxmem._shared.progress import progress, say
 from jaxmem.storage.config import RunConfig
 from jaxmem.storage.layouts import Layout, read_layouts, rounds_key, settle
+from jaxmem.training import fitting
+from jaxmem.training.augmentation import view_shape
 from jaxmem.training.ensemble import Ensemble, Placement, Plan
 from jaxmem.training.trial import Job
 
@@ -25,6 +27,9 @@ TURNS = 3  # timings of a width, in turns with the one it must beat
 WIDER_MUST_GAIN = 1.1  # how much faster a wider ensemble must be: else noise would choose
 BLOCK_SECONDS = 2.0  # about what a block takes, where a trial takes less
 DEVICE_SHARE = 1 / 3  # of a device's memory that images may take
+# Operations of one model's training step that fill a device. On a CPU that is a step of
+# about 50 ms; on an H200 steps of 0.7e12 and more were slower side by side.
+FILLS = {"cpu": 5e9, "gpu": 3e11, "tpu": 3e11}
 
 Placing = Literal["auto", "device", "host"]
 PLACINGS: tuple[str, ...] = get_args(Placing)
@@ -67,6 +72,9 @@ def recall_plan(
         plan = Plan(devices, width, rounds)
     elif width is not None and trials <= devices * width:
         plan = Plan(devices, width, 1)
+    elif width in (None, 1) and _fills_device(ensemble):
+        # What a few steps of it take, more often than once, would be noticed.
+        plan, rounds = Plan(devices, 1, 1), 1
     else:
         alike = hardware(), width, config.identity("time")
         if alike not in TIMED:
@@ -99,6 +107,28 @@ def make_plan(ensemble: Ensemble, width: int | None = None) -> Plan:
     longer = steps / (probe.learner.recipe.epochs * probe.first_steps)
     rounds = round(BLOCK_SECONDS / (seconds * longer * width * devices))
     return Plan(devices, width, max(1, rounds))
+
+
+def _fills_device(ensemble: Ensemble) -> bool:
+    """Whether one model keeps a device busy, so that others beside it gain nothing."""
+    job, data = ensemble.job.bound(ensemble.data), ensemble.data
+    recipe, shape = job.learner.recipe, data.train_images.shape[1:]
+    batch = min(recipe.batch_size, job.subsets.size)
+
+    def step(images, labels, weights, key):
+        state = fitting.init(job.learner, key, images)
+        return fitting.train_step(job.learner, state, images, labels, weights, key)
+
+    seen = view_shape(shape, recipe.train_size)
+    program = jax.jit(step).lower(
+        jax.ShapeDtypeStruct((batch, *seen), data.train_images.dtype),
+        jax.ShapeDtypeStruct((batch,), jnp.int32),
+        jax.ShapeDtypeStruct((batch,), jnp.float32),
+        jax.random.key(0),
+    )
+    cost = program.cost_analysis() or {}
+    platform = ensemble.mesh.devices.flat[0].platform
+    return cost.get("flops", 0) >= FILLS.get(platform, FILLS["gpu"])
 
 
 def _probe_job(job: Job) -> Job:

@@ -81,7 +81,7 @@ def test_help_shows_the_recipes(capsys):
     small = general_recipe(1000).batch_size
     assert f"2000 examples {small}; {digits.batch_size} for mlp on digits;" in text
     assert "few examples; 60 for mlp on digits; 10 for mlp on mnist; 4 for cnn" in text
-    assert "; 0.1 for mlp on digits; 0.1 for resnet9 on cifar10, cifar100)" in text
+    assert "; 0.2 for airbench on cifar10, cifar100; 0.1 for resnet9" in text
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_help_shows_the_recipes(capsys):
         (["--dataset=mnits"], "unknown dataset 'mnits'"),
         (["--dataset=mnist", "--data-dir={tmp}/none"], "is not prepared in"),
         (["--dataset={tmp}/none.npz"], "does not exist"),
-        (["--model=gpt"], "unknown model 'gpt'; known: cnn, densenet100"),
+        (["--model=gpt"], "unknown model 'gpt'; known: airbench, cnn, densenet100"),
         (["--subset-fraction=1.5"], "subset fraction 1.5"),
         (["--trials=0"], "trials 0 must be at least 1"),
         (["--batch-size=5000"], "batch size 5000 is larger than the subset of 1006"),

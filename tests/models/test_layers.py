@@ -4,15 +4,20 @@ import numpy as np
 import pytest
 from jax import lax
 
-from jaxmem.models.layers import BatchNorm, max_pool, mean_pool
+from jaxmem.models import layers
+from jaxmem.models.layers import BatchNorm, included_moments, max_pool, mean_pool
 
 
 @pytest.mark.parametrize(
     "window, stride, padding", [(2, 2, (0, 0)), (3, 2, (1, 1)), (3, 1, (0, 2))]
 )
 @pytest.mark.parametrize("size", [8, 9])
-def test_max_pool_is_laxs_in_value_and_gradient(window, stride, padding, size):
+@pytest.mark.parametrize("platform", ["cpu", "tpu"])
+def test_max_pool_is_laxs_in_value_and_gradient(
+    window, stride, padding, size, platform, monkeypatch
+):
     """With ties: as after a ReLU, most values are 0."""
+    monkeypatch.setattr(layers, "by_platform", lambda *args, **ways: ways[platform](*args))
     x = jax.nn.relu(jax.random.normal(jax.random.key(0), (3, size, size, 4)))
 
     def reference(x):
@@ -25,6 +30,18 @@ def test_max_pool_is_laxs_in_value_and_gradient(window, stride, padding, size):
     ours, ours_back = jax.vjp(lambda x: max_pool(x, window, stride, padding), x)
     np.testing.assert_array_equal(ours, out)
     np.testing.assert_allclose(ours_back(grad)[0], back(grad)[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("mean", [0, 3, 1e4])
+def test_moments_in_one_pass_are_those_of_two(mean):
+    """Also of what lies far from 0, where float32 squares would lose the variance."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(mean, 2, (16, 8, 8, 5)).astype(np.float32)
+    weights = (np.arange(16) % 3 > 0).astype(np.float32)
+    exact = x[weights > 0].astype(np.float64)
+    found = jax.jit(included_moments)(x, weights)
+    np.testing.assert_allclose(found[0], exact.mean((0, 1, 2)), rtol=1e-6, atol=1e-5)
+    np.testing.assert_allclose(found[1], exact.var((0, 1, 2)), rtol=2e-5)
 
 
 def test_mean_pool():

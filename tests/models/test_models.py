@@ -23,6 +23,7 @@ FIT = {
     "linear": (0.3, 300),
     "mlp": (0.3, 500),
     "cnn": (0.3, 500),
+    "airbench": (0.5, 60),
     "resnet9": (0.1, 50),
     "resnet18": (0.01, 60),
     "resnet50": (0.003, 120),
@@ -158,6 +159,8 @@ PUBLISHED = [
     ("inception", 10, (28, 28, 3), 1_649_402),
     # Huang et al. 2017, Table 2: "0.8M"; github.com/andreasveit/densenet-pytorch: 769,162.
     ("densenet100", 10, (32, 32, 3), 769_162),
+    # Jordan 2024 (arXiv 2404.00498), section 3.1: "1.97M"; by hand, without the whitening.
+    ("airbench", 10, (32, 32, 3), 1_971_352),
     # Page's ResNet9 (myrtle.ai): 6,573,120.
     ("resnet9", 10, (32, 32, 3), 6_573_120),
     # By hand.

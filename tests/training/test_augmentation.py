@@ -8,6 +8,7 @@ from PIL import Image
 import jaxmem
 from jaxmem import InputError, Recipe
 from jaxmem.models import MODELS
+from jaxmem.training import augmentation
 from jaxmem.training.augmentation import (
     Views,
     augment,
@@ -29,7 +30,12 @@ def draw(batching="packed", trial=0, epoch=0, crop=4, mirror=True, seed=0, **fie
     return jax.tree.map(np.asarray, draw_views(key, (50, 20), SHAPE, recipe))
 
 
-def test_crops_and_mirrors_in_numpy():
+@pytest.mark.parametrize("platform", ["cpu", "tpu"])
+def test_crops_and_mirrors_in_numpy(platform, monkeypatch):
+    def by_platform(*args, **ways):
+        return ways[platform](*args)
+
+    monkeypatch.setattr(augmentation, "by_platform", by_platform)
     rng = np.random.default_rng(0)
     images = rng.integers(1, 256, (5, 6, 7, 3), np.uint8)
     views = Views(np.array([[0, 0], [4, 4], [2, 2], [1, 3], [3, 0]]), np.arange(5) % 2 == 1)
