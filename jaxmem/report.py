@@ -24,7 +24,7 @@ from jaxmem.estimates.opening import open_run
 from jaxmem.estimates.overview import TOP
 from jaxmem.estimates.results import Run
 from jaxmem.options import add_memory, add_thresholds
-from jaxmem.reporting.decisions import read_decisions, save_decided
+from jaxmem.reporting.decisions import check_target, read_decisions, save_decided
 from jaxmem.reporting.report import make_report
 
 
@@ -86,6 +86,9 @@ def _report(
         raise InputError(f"--write={write} needs --decisions, a CSV file of the report's")
     decided = () if decisions is None else read_decisions(local_path(decisions), run)
     data, notes = _data(run, arguments)
+    target = run.workdir / "decided.npz" if write is None else local_path(write)
+    if decisions is not None:
+        check_target(target, data)
     path = run.workdir / "report.html" if output is None else local_path(output)
     with commands.writing(path.parent):
         pass  # minutes before the report is there
@@ -103,7 +106,6 @@ def _report(
     path = report.save(path)
     print(f"{'report':<23}{path}")
     if decisions is not None:
-        target = run.workdir / "decided.npz" if write is None else local_path(write)
         with commands.writing(target.parent, "; the report is kept"):
             save_decided(decided, run, data, target)
         print(f"{'decisions':<23}{len(decided):,}, written to {target}")
@@ -113,8 +115,9 @@ def _report(
 def _data(run: Run, arguments: dict) -> tuple[Dataset | None, tuple[str, ...]]:
     """The data, if they can be had, and what the report is to say of them."""
     if arguments["dataset"] is None:
-        if run.config.dataset == "digits":
-            return load_dataset("digits"), ()
+        digits = load_dataset("digits")
+        if digits.fingerprint == run.config.data:
+            return digits, ()
         return None, ("without pictures: make the report with the run's --dataset",)
     try:
         return take_dataset(arguments), ()

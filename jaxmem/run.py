@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxmem._shared import commands
 from jaxmem._shared.devices import device_kind, hardware
-from jaxmem._shared.files import write_json
+from jaxmem._shared.files import reason, write_json
 from jaxmem._shared.progress import say
 from jaxmem.data import Dataset, class_gaps
 from jaxmem.data.flags import add_data_flags, take_dataset
@@ -121,11 +121,16 @@ def _estimate(
         figures.save_all(run, data, pairs, mem_threshold, pdf)
         summary = summarize(run, pairs, mem_threshold, memory, start)
         write_json(run.workdir / "summary.json", summary._asdict())
-        thresholds = mem_threshold, infl_threshold
+    print_table(summary, {"ensemble": _layout(run), "results": str(run.workdir)})
+    thresholds = mem_threshold, infl_threshold
+    try:
         report = make_report(run, data, *thresholds, memory=memory, summary=summary)
-        path = report.save(run.workdir / "report.html")
-    more = {"ensemble": _layout(run), "results": str(run.workdir), "report": str(path)}
-    print_table(summary, more)
+        print(f"{'report':<23}{report.save(run.workdir / 'report.html')}")
+    except Exception as error:  # hours of training do not end in an error for its sake
+        say(
+            f"warning: no report: {reason(error)}; "
+            f"`python -m jaxmem.report {run.workdir}` makes it"
+        )
 
 
 def _layout(run: Run) -> str:

@@ -8,7 +8,8 @@ PARTS = 48  # principal components by which candidates are found
 SAMPLE = 4000  # examples from which these come
 CANDIDATES = 4  # times as many as are wanted; those are compared in full
 MOST = 100_000  # examples, beyond which all pairs take too long
-ROWS = 1024  # compared in full at a time
+WIDEST = 48  # pixels a side: of larger pictures every second one is compared, or third …
+VALUES = 2**26  # of candidates, compared in full at a time
 NEAR = 0.25  # of the median distance to the nearest: below it are near-duplicates
 
 
@@ -16,8 +17,8 @@ class Neighbours(NamedTuple):
     """The k nearest training examples of each of R examples, the nearest first."""
 
     index: np.ndarray  # type: ignore[assignment]  # int64 [R, k]; hides tuple.index
-    # float32 [R, k]: root of the mean square difference, of pixels in [0, 1]; of rows of
-    # numbers, of features in standard deviations
+    # float32 [R, k]: root of the mean square difference, of pixels in [0, 1], at most
+    # WIDEST a side; of rows of numbers, of features in standard deviations
     distance: np.ndarray
 
     def near(self, typical: float) -> np.ndarray:
@@ -65,6 +66,9 @@ def nearest(
     from sklearn.decomposition import PCA
     from sklearn.neighbors import NearestNeighbors
 
+    if train.shape[1] > 1:
+        step = -(-max(train.shape[1:3]) // WIDEST)
+        train, test = train[:, ::step, ::step], test[:, ::step, ::step]
     shift, scale = _scaling(train)
     values = _values(train, shift, scale)
     chosen = np.unique(np.linspace(0, len(values) - 1, SAMPLE).astype(int))
@@ -78,8 +82,9 @@ def nearest(
         candidates = near.kneighbors(components.transform(asked), many, False)
         index = np.empty((len(asked), count), np.int64)
         distance = np.empty((len(asked), count), np.float32)
-        for start in range(0, len(asked), ROWS):
-            rows = slice(start, start + ROWS)
+        size = max(1, VALUES // (many * values.shape[1]))
+        for start in range(0, len(asked), size):
+            rows = slice(start, start + size)
             apart = values[candidates[rows]] - asked[rows, None, :]
             far = np.sqrt(np.square(apart).mean(axis=2))
             if own:

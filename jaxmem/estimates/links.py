@@ -16,7 +16,7 @@ PAIRS = 2**16  # whose words are looked at together
 class Links(NamedTuple):
     """Of the k strongest influences of each of L examples, those that stand out.
 
-    The strongest first. What does not stand out has a z-score (`statistics.z_score`) that
+    The strongest first. What does not stand out has a p-value (`statistics.p_value`) that
     among all influences of an example is expected once, or more often, by accident.
     """
 
@@ -46,7 +46,12 @@ def pair_counts(
 
 
 def links_of(
-    included: Bits, test_correct: Bits, best: Best, level: float, of_train: bool
+    included: Bits,
+    test_correct: Bits,
+    best: Best,
+    level: float,
+    of_train: bool,
+    harmful: bool = False,
 ) -> Links:
     """Intervals of what a search found, and which of it are discoveries.
 
@@ -55,6 +60,7 @@ def links_of(
         test_correct: which of E test examples each trial classified correctly.
         best: of training examples (of_train) or of test examples.
         level: the highest p-value of a discovery; -inf: there are none.
+        harmful: the most negative influences were searched for; these are no discoveries.
     """
     known = best.index >= 0
     line, _ = np.nonzero(known)
@@ -62,14 +68,14 @@ def links_of(
     pairs = (line, other) if of_train else (other, line)
     counts = pair_counts(Words.of(included), Words.of(test_correct), *pairs)
     others = test_correct.count if of_train else included.count
-    z = z_score(counts)
-    known[known] = clear = np.abs(z) > norm.isf(1 / max(others, 2))
-    counts, z = Counts(*(count[clear] for count in counts)), z[clear]
-    discovery = np.zeros(z.size, bool)
-    if level > 0:
-        # The test is exact, and slow.
-        far = np.flatnonzero(z > 0)
-        discovery[far] = p_value(Counts(*(count[far] for count in counts))) <= level
+    z = z_score(counts) * (-1 if harmful else 1)
+    known[known] = clear = z > norm.isf(1 / max(others, 2))
+    counts = Counts(*(count[clear] for count in counts))
+    # The test is exact, and slow: the normal tail, which is too thin, sorts out most.
+    p = p_value(counts, "less" if harmful else "greater")
+    known[known] = clear = p <= 1 / max(others, 2)
+    counts, p = Counts(*(count[clear] for count in counts)), p[clear]
+    discovery = (p <= level) & (level > 0) & (not harmful)
 
     def filled(values: np.ndarray, fill: float) -> np.ndarray:
         array = np.full(known.shape, fill, values.dtype)

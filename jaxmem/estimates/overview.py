@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from jaxmem.errors import InputError
 from jaxmem.estimates.links import Links, links_of
 from jaxmem.estimates.pairs import Pairs
 from jaxmem.estimates.predictions import Split, Votes, held_out_votes
@@ -67,15 +68,20 @@ def overview(
     worst = run.search(None, top, harmful=True, memory=memory) if harmful else None
 
     def side(split: Split, accuracy: np.ndarray) -> Side:
-        def links(strongest: Strongest) -> Links:
+        def links(strongest: Strongest, harmful: bool = False) -> Links:
             train = split == "train"
             best = strongest.of_train if train else strongest.of_test
-            return links_of(*run.packed(), best, level, train)
+            return links_of(*run.packed(), best, level, train, harmful)
 
         labels = run.tr_labels if split == "train" else run.tt_labels
         args = run.reader, run.trials, labels, run.config.num_classes, VOTES, split
-        votes = held_out_votes(*args) if run.config.trained else None
-        return Side(accuracy, votes, links(found), worst and links(worst))
+        try:
+            votes = held_out_votes(*args) if run.config.trained else None
+        except InputError:  # another test set, of which nobody stored classes
+            if split == "train":
+                raise
+            votes = None
+        return Side(accuracy, votes, links(found), worst and links(worst, True))
 
     train = side("train", held_out_accuracy(run))
     right = np.concatenate(

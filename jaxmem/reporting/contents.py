@@ -1,5 +1,6 @@
 """What a report carries, as parts: `core`, with which it starts, and chunks of rows."""
 
+import zlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -13,9 +14,11 @@ from jaxmem.estimates.agreement import (
     influence_agreement,
     memorization_agreement,
 )
-from jaxmem.estimates.links import Links
+from jaxmem.estimates.bits import Words
+from jaxmem.estimates.links import Links, pair_counts
 from jaxmem.estimates.overview import Overview, Side
 from jaxmem.estimates.results import Run
+from jaxmem.estimates.statistics import interval
 from jaxmem.reporting.parts import pack
 from jaxmem.reporting.sheets import GUTTER, SHEET, plan_thumbnails, sheets
 from jaxmem.reporting.summary import Summary
@@ -91,9 +94,14 @@ class Contents(NamedTuple):
         shown, run, pairs = self.shown, self.shown.run, self.shown.pairs
         groups = duplicate_groups(run.tr_ids, run.tt_ids)
         kept = slice(PAIRS)
+        included, correct = map(Words.of, run.packed())
+        counts = pair_counts(included, correct, pairs.tr_idx[kept], pairs.tt_idx[kept])
+        pair_low, pair_high = interval(counts)
+        # A browser keeps apart what was made of other decisions.
+        decided = zlib.crc32(repr(self.decisions).encode())
         meta: dict[str, Any] = {
             "title": title(shown),
-            "key": f"jaxmem-{run.config.data}",
+            "key": f"jaxmem-{run.config.data}-{decided:08x}",
             "lead": lead(shown, *self.thresholds),
             "facts": [
                 fact._asdict() for fact in facts(shown, self.summary, *self.thresholds)
@@ -117,6 +125,8 @@ class Contents(NamedTuple):
         }
         arrays = {
             "mem": run.memorization,
+            # By the float64 estimates: the page's are float32.
+            "memorized": (run.memorization >= self.thresholds.mem).astype(np.uint8),
             "low": shown.low,
             "high": shown.high,
             **{f"train_{k}": v for k, v in _said(shown.train, run.tr_labels).items()},
@@ -126,13 +136,16 @@ class Contents(NamedTuple):
             "pair_train": pairs.tr_idx[kept].astype(np.uint32),
             "pair_test": pairs.tt_idx[kept].astype(np.uint32),
             "pair_infl": pairs.infl[kept],
-            "pair_se": pairs.infl_se[kept],
+            "pair_low": pair_low,
+            "pair_high": pair_high,
             "pair_discovery": (pairs.infl_p[kept] <= shown.pairs_level).astype(np.uint8),
         }
         if shown.margin is not None:
             arrays["margin"] = shown.margin.astype(np.float32)
         if self.other is not None:
             arrays["other_mem"] = self.other.memorization
+            memorized = self.other.memorization >= self.thresholds.mem
+            arrays["other_memorized"] = memorized.astype(np.uint8)
             low, high = self.other.memorization_interval()
             arrays |= {"other_low": low, "other_high": high}
         return pack(meta, arrays, _fractions(arrays))

@@ -1,6 +1,7 @@
 """What a reader of the report decided of suspected labels, as files."""
 
 import csv
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,7 +57,16 @@ def read_decisions(path: Path, run: Run) -> tuple[Decision, ...]:
         if line["new_label"] and line["new_label"] not in run.all_class_names:
             raise InputError(f"{here}: there is no class {line['new_label']!r}")
         said = line.get("row") or ""
-        row = int(said) if said.isdigit() and int(said) in known else known[0]
+        row = int(said) if re.fullmatch("[0-9]{1,12}", said) else -1
+        if row not in known:
+            if len(known) > 1:
+                raise InputError(
+                    f"{here}: {line['id']!r} stands in {len(known)} rows; the column row "
+                    "must say in which"
+                )
+            row = known[0]
+        if row in found:
+            raise InputError(f"{here}: row {row} is decided twice")
         found[row] = Decision(row, line["decision"], line["new_label"])
     return tuple(found[row] for row in sorted(found))
 
@@ -86,14 +96,23 @@ def save_decided(
     (what is wrong and has none is left out); any other .npz: `kept` bool [N], as a row of
     `masks`, and `relabelled` int32 [N].
     """
+    check_target(path, data)
     kept, labels = removed(decisions, run.tr_labels.size), relabelled(decisions, run)
     if path.name not in WAYS:
         return write_npz(path, kept=kept, relabelled=labels)
-    if data is None:
-        raise InputError(f"--write={path} needs the data: give the run's --dataset")
+    assert data is not None  # `check_target`
     if path.name == WAYS[0]:
         return write_dataset(path, data, kept, run.tr_labels)
-    return write_dataset(path, data, kept | (labels != run.tr_labels), labels)
+    kept[[d.row for d in decisions if d.new_label]] = True
+    return write_dataset(path, data, kept, labels)
+
+
+def check_target(path: Path, data: Dataset | None) -> None:
+    """Raises InputError where decisions cannot be written to such a file."""
+    if path.suffix != ".npz":
+        raise InputError(f"--write={path} must end in .npz")
+    if path.name in WAYS and data is None:
+        raise InputError(f"--write={path} needs the data: give the run's --dataset")
 
 
 def write_dataset(path: Path, data: Dataset, kept, labels: np.ndarray) -> Path:

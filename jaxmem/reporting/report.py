@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import html
-import shutil
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -23,6 +22,8 @@ from jaxmem.version import __version__
 
 LARGEST = 60e6  # bytes of a page; a larger one becomes a folder
 HARMFUL = 200_000 * 10_000  # pairs, up to which harmful influences are searched for too
+GENERATOR = '<meta name="generator" content="jaxmem '  # in what we wrote
+CALL = "jaxmemPart"  # of the page, in each file of data
 NOTEBOOK = 800  # pixels that a report is high in a notebook
 
 
@@ -91,15 +92,18 @@ class Report(NamedTuple):
         yield tail
 
     def _save_folder(self, folder: Path) -> Path:
-        if folder.is_dir() and any(folder.iterdir()) and not (folder / "data").is_dir():
+        index, data = folder / "index.html", folder / "data"
+        ours = index.is_file() and GENERATOR in index.read_text(encoding="utf-8")[:4096]
+        if folder.is_dir() and any(folder.iterdir()) and not ours:
             raise InputError(
                 f"{folder} is a folder of something else; give another --output"
             )
-        data = folder / "data"
-        shutil.rmtree(data, ignore_errors=True)
-        data.mkdir(parents=True)
+        data.mkdir(parents=True, exist_ok=True)
+        for old in data.glob("*.js"):
+            if old.read_text(encoding="utf-8").startswith(CALL):
+                old.unlink()
         for name, part in self.parts[1:]:
-            text = f'jaxmemPart("{name}","{as_text(part)}")\n'
+            text = f'{CALL}("{name}","{as_text(part)}")\n'
             (data / f"{name}.js").write_text(text, encoding="utf-8")
         with replacing(folder / "index.html") as partial:
             partial.write_text("".join(self._page((), " 'self'")), encoding="utf-8")

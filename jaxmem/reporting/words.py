@@ -28,10 +28,11 @@ def lead(shown: Overview, mem: float, infl: float) -> list[str]:
     run, config = shown.run, shown.run.config
     n, e, trials = run.tr_labels.size, run.tt_labels.size, run.trials.size
     share = run.packed()[0].sums().mean() / n
+    how = "on average" if config.sampling == "given" or not config.trained else "a random"
     memorized = count_memorized(shown, mem)
     seen, test = (mean_interval(x)[0] for x in (run.train_accuracy, run.test_accuracy))
     lines = [
-        f"{trials:,} models ({config.model}) were trained, each on a random {share:.0%} of "
+        f"{trials:,} models ({config.model}) were trained, each on {how} {share:.0%} of "
         f"the {n:,} training examples of {config.dataset}. Of what they saw they get "
         f"{_percent(seen)} right, of the {e:,} test examples {_percent(test)}.",
         f"{memorized.number:,} training examples ({_percent(memorized.number / n)}) are "
@@ -106,7 +107,7 @@ def facts(shown: Overview, summary: Summary, mem: float, infl: float) -> list[Fa
             "models",
             f"{s.trials:,}",
             f"{s.diverged:,} diverged, {s.damaged:,} damaged",
-            "Finished trainings, each on a random subset. Diverged and damaged ones are "
+            "Finished trainings, each on a subset. Diverged and damaged ones are "
             "left out of everything.",
         ),
         Fact(

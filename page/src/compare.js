@@ -23,9 +23,9 @@ export function comparePage(go) {
   });
   plane.show(() => true);
   const tests = {
-    first: (k) => core.mem[k] >= at && core.other_mem[k] < at,
+    first: (k) => core.memorized[k] && !core.other_memorized[k],
     second: (k) => core.other_mem[k] >= at && core.mem[k] < at,
-    both: (k) => core.mem[k] >= at && core.other_mem[k] >= at,
+    both: (k) => core.memorized[k] && core.other_memorized[k],
     sure: (k) => core.low[k] > core.other_high[k] || core.other_low[k] > core.high[k],
     all: () => true,
   };

@@ -18,10 +18,13 @@ const changed = new EventTarget();
 export const onDecision = (f) => changed.addEventListener("change", f);
 
 export function restore() {
-  for (const [row, decision, newLabel] of meta.decisions) decided.set(row, { decision, newLabel });
+  let kept = null;
   try {
-    for (const [row, decision] of JSON.parse(localStorage.getItem(meta.key) ?? "[]")) decided.set(row, decision);
+    kept = JSON.parse(localStorage.getItem(meta.key) ?? "null");
   } catch { /* a page in a frame has no storage */ }
+  // What was done with these very decisions since; else these.
+  kept ??= meta.decisions.map((/** @type {[number, string, string]} */ [row, decision, newLabel]) => [row, { decision, newLabel }]);
+  for (const [row, decision] of kept) decided.set(row, decision);
 }
 
 function changedNow() {

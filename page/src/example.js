@@ -28,7 +28,7 @@ export function examplePage(go) {
     if (!shownRows.length) walkThrough(await select(everything())); // whoever came by a link
     const other = split === "train" ? "test" : "train";
     const label = core[`${split}_label`][row];
-    const said = meta.says ? core[`${split}_said`][row] : label;
+    const said = meta.says ? core[`${split}_said`]?.[row] ?? label : label;
     element.replaceChildren(
       walk(split, row),
       h("div", { class: "about" },

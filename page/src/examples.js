@@ -36,7 +36,7 @@ export function examplesPage(go) {
   const perClass = meta.classes.map((/** @type {string} */ name, /** @type {number} */ label) => ({ label, name, part: 0, of: 0 }));
   core.train_label.forEach((/** @type {number} */ label, /** @type {number} */ row) => {
     perClass[label].of++;
-    if (core.mem[row] >= meta.thresholds.mem) perClass[label].part++;
+    if (core.memorized[row]) perClass[label].part++;
   });
   const bars = classBars([...perClass].sort((a, b) => b.part - a.part), (label) =>
     change({ label: query.label === label ? null : label }));

@@ -19,12 +19,12 @@ export function pairsPage(go) {
     const [train, test] = [core.pair_train[k], core.pair_test[k]];
     const side = (/** @type {any} */ split, /** @type {number} */ row) => h("a", { href: `#/${split}/${row}` },
       picture(split, row, 84), h("span", {}, className(core[`${split}_label`][row])), h("small", {}, split));
-    const half = 1.96 * core.pair_se[k];
+    const [infl, low, high] = [core.pair_infl[k], core.pair_low[k], core.pair_high[k]];
     return h("div", { class: `pair ${same(k) ? "" : "cross"}`, "aria-label": `train ${train}, test ${test}, infl ${number(core.pair_infl[k])}` },
       h("div", { class: "both" }, side("train", train), h("span", { class: "arrow", "aria-hidden": "true" }, "→"), side("test", test)),
-      h("div", { class: "words" }, h("strong", {}, `infl ${number(core.pair_infl[k])}`), h("span", {}, `± ${number(half)}`),
+      h("div", { class: "words" }, h("strong", {}, `infl ${number(infl)}`), h("span", {}, `[${number(low)}, ${number(high)}]`),
         core.pair_discovery[k] ? h("span", { class: "star", title: "a discovery", role: "img", "aria-label": "a discovery" }, "★") : ""),
-      whisker(core.pair_infl[k], core.pair_infl[k] - half, core.pair_infl[k] + half, [-0.2, 1], "helped"));
+      whisker(infl, low, high, [-0.2, 1], "helped"));
   };
 
   function show() {
@@ -39,7 +39,7 @@ export function pairsPage(go) {
     element: h("main", { class: "page" }, h("h1", {}, "Pairs of high influence"),
       h("p", { class: "lead" }, `Training examples with mem ≥ ${mem}, each with a test example that models get right more often by at least ${infl} if they saw it. The strongest come first.`,
         meta.sameClass ? " Pairs of two classes were too many to list." : "",
-        what("pairs", "infl ± half of its 95% interval. ★ marks discoveries: of all of these among all pairs, 5% are expected to be false.")),
+        what("pairs", "infl with its 95% interval. ★ marks discoveries: of all of these among all pairs, 5% are expected to be false.")),
       h("div", { class: "toolbar" }, h("div", { class: "controls" }, which, byClass, found)),
       meta.pairs ? "" : h("p", { class: "none" }, "There are none at these thresholds: see --mem-threshold and --infl-threshold."), list.element),
     show,

@@ -74,6 +74,7 @@ export function suspectsPage(go) {
   const forget = h("button", { type: "button", class: "quiet", onclick: () => { if (confirm("Forget all decisions?")) { forgetAll(); open(); } } }, "forget all");
   onDecision(update);
   list.inner.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("select")) return;
     const cell = event.target.closest("[data-index]");
     const button = cell?.querySelector(`[data-key="${event.key}"]`);
     if (!button) return;

@@ -9,7 +9,7 @@ import jaxmem
 from jaxmem.models import Spec, make_model
 from jaxmem.models.layers import BatchNorm
 from jaxmem.models.linen import from_linen
-from jaxmem.storage.schema import SCHEMA
+from jaxmem.storage.schema import BY_STORE, SCHEMA
 from jaxmem.training import chunks
 from jaxmem.training.ensemble import Plan, make_ensemble, run_blocks
 from jaxmem.training.hyperparameters import Recipe
@@ -18,7 +18,7 @@ from jaxmem.training.pieces import cut
 from jaxmem.training.subsets import SubsetRule
 from jaxmem.training.trial import make_job
 
-QUANTITIES = tuple(name for name in SCHEMA if name != "status")
+QUANTITIES = tuple(name for name in SCHEMA if name not in BY_STORE)
 
 
 class Normalised(nn.Module):
