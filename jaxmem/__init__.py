@@ -52,6 +52,7 @@ _MODULES = {
             "datamodels",
             "detection",
             "membership",
+            "privacy",
             "soft",
             "valuation",
         )
