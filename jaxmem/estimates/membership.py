@@ -97,8 +97,8 @@ def lira_scores(
     if constant:
         share = constant / (len(sides) * scores.size)
         say(
-            f"on {constant:,} sides ({share:.1%}), all margins are equal: LiRA takes the "
-            "fixed variance there"
+            f"sides on which all margins are equal: {constant:,} ({share:.1%}); there, "
+            "LiRA takes the fixed variance"
         )
     return scores
 
@@ -156,7 +156,8 @@ def rmia_scores(
     means over the shadow models that saw x and those that did not (online), or
     ((1 + a) out + 1 - a) / 2 of the latter alone (offline, by which P(z) is then corrected
     as well). gamma 1 and a 0.3 are those of the authors' code
-    (privacytrustlab/ml_privacy_meter), which then tunes a.
+    (privacytrustlab/ml_privacy_meter), which then tunes a. Scores are multiples of 1 / E:
+    where many are 1, no threshold parts them, and rates at few false positives may be 0.
 
     targets, memory, errors: as of `lira_scores`; also for gamma below 1 and a outside
     [0, 1]. NaN where a side that is needed has no shadow model.

@@ -10,6 +10,7 @@ from sklearn.metrics import roc_curve
 from jaxmem._shared.arguments import number, whole
 from jaxmem.errors import InputError
 from jaxmem.estimates.detection import detection
+from jaxmem.estimates.statistics import Interval
 
 RATES = (1e-3, 1e-5)  # false-positive rates at which attacks are reported
 GRID = 200  # points of a curve's bands
@@ -23,14 +24,6 @@ class Roc(NamedTuple):
 
     false_positive_rate: np.ndarray
     true_positive_rate: np.ndarray
-
-
-class Interval(NamedTuple):
-    """An estimate and its confidence interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 class AttackRates(NamedTuple):

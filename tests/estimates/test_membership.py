@@ -120,7 +120,7 @@ def test_a_constant_side_takes_the_fixed_variance(tmp_path, capsys):
     capsys.readouterr()
     scores = lira_scores(run, variance="per-example")
     assert np.abs(scores).max() < 1e3
-    assert "25 sides (1.2%), all margins are equal" in capsys.readouterr().err
+    assert "all margins are equal: 25 (1.2%)" in capsys.readouterr().err
     fixed = lira_scores(run, attack="offline", variance="per-example")
     assert np.isfinite(fixed).all() and not capsys.readouterr().err
 
