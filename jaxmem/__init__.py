@@ -51,6 +51,7 @@ _MODULES = {
             "agreement",
             "datamodels",
             "detection",
+            "judge",
             "membership",
             "privacy",
             "soft",
