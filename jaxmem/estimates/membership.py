@@ -5,6 +5,7 @@ target is a trial of the run, and all other trials are its shadow models. What t
 are worth is in `jaxmem.privacy`.
 """
 
+import functools
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -76,7 +77,7 @@ def lira_scores(
     if variance == "auto":
         variance = "fixed" if shadows < FEW else "per-example"
     parts = list(blocks(run, targets, memory))
-    fixed = np.sqrt(_pooled(run, targets, parts, attack))
+    fixed = functools.cache(lambda: np.sqrt(_pooled(run, targets, parts, attack))[:, None])
     scores = np.full((targets.size, run.tr_labels.size), np.nan, np.float32)
     constant = 0
     with progress("attacking", run.tr_labels.size, "examples") as bar:
@@ -84,11 +85,10 @@ def lira_scores(
             margin, sides = _sides(run, targets, part, attack)
             scored = []
             for side in sides:
-                std = np.broadcast_to(fixed[:, None], side.median.shape)
-                if variance == "per-example":
-                    own = side.std()
-                    constant += int((own == 0).sum())
-                    std = np.where(own == 0, std, own)
+                std = side.std() if variance == "per-example" else fixed()
+                if variance == "per-example" and (equal := int((std == 0).sum())):
+                    constant += equal
+                    std = np.where(std == 0, fixed(), std)
                 z = (margin[targets] - side.median) / std
                 scored.append(norm.logcdf(z) if attack == "offline" else _density(z, std))
             scores[:, part] = scored[0] if attack == "offline" else scored[1] - scored[0]

@@ -12,7 +12,8 @@ from jaxmem.errors import InputError
 from jaxmem.estimates.results import Run
 
 LARGEST = float(np.finfo(np.float16).max)  # beyond which stored margins are infinite
-CELLS = 160  # bytes that a margin of a block takes at the most
+BYTES = 160  # that a margin of a block takes at the most
+CELLS = 1 << 19  # margins of a block, so that it stays near the processor
 
 
 class Side(NamedTuple):
@@ -33,37 +34,40 @@ def leave_one_out(margin: np.ndarray, side: np.ndarray, targets: np.ndarray) -> 
     """The statistics of a side without each target in turn.
 
     margin: float64 [T, n]; side: bool [T, n], which trials are of the side; targets: int
-    [K], rows. One sort an example serves all targets: without the trial of rank r, the
-    k-th of the others is the k-th of all below r and the next one from there on.
+    [K], rows. One sort an example serves all targets: without a value v of sorted ones, the
+    k-th of the others is the k-th of all where v is above that, else the next one.
     """
-    count = side.sum(axis=0)
-    # About the middle of each example, so that the sums of squares keep their digits.
-    with np.errstate(divide="ignore", invalid="ignore"):
-        middle = np.where(count > 0, (margin * side).sum(axis=0) / count, 0)
-    ordered = np.where(side, margin, np.inf)
-    order = np.argsort(ordered, axis=0, kind="stable")
-    ordered = np.take_along_axis(ordered, order, axis=0)
-    rank = np.empty_like(order)
-    np.put_along_axis(rank, order, np.arange(len(order))[:, None], axis=0)
-    own = side[targets]
-    # A target of the other side leaves all: a rank that none reaches.
-    rank = np.where(own, rank[targets], len(order))
+    count, own, value = side.sum(axis=0), side[targets], margin[targets]
     n = count - own
+    with np.errstate(divide="ignore", invalid="ignore"):
+        median = np.where(n > 0, _medians(margin, side, count, own, value), np.nan)
+        # About the middle of each example, so that sums of squares keep their digits.
+        middle = np.where(count > 0, np.einsum("tn,tn->n", margin, side) / count, 0)
+        shifted = (margin - middle) * side
+        gone = shifted[targets]
+        every = np.einsum("tn,tn->n", shifted, shifted)
+        mean = (shifted.sum(axis=0) - gone) / n
+        squares = every - gone**2 - n * mean**2
+    # Of equal margins the difference is rounding, and is to be 0.
+    squares = np.where((n > 0) & (squares > 1e-12 * every), squares, 0)
+    return Side(n, median, mean + middle, squares)
+
+
+def _medians(margin, side, count, own, value) -> np.ndarray:
+    """Medians of a side [T, n] without values [K, n] where own [K, n]; NaN of none."""
+    single = np.where(side, margin, np.inf).T.astype(np.float32)  # of float16: exact
+    ordered = np.sort(single, axis=1).astype(np.float64)
+    rows, last = np.arange(count.size), len(side) - 1
 
     def kth(k: np.ndarray) -> np.ndarray:
-        k = np.where(n > 0, k, 0)
-        return np.take_along_axis(ordered, (k + (rank <= k)).clip(0, len(order) - 1), 0)
+        return ordered[rows, k.clip(0, last)]
 
-    shifted = np.where(side, margin - middle, 0)
-    gone = shifted[targets]
-    total, square = shifted.sum(axis=0) - gone, (shifted**2).sum(axis=0) - gone**2
-    with np.errstate(divide="ignore", invalid="ignore"):
-        median = np.where(n > 0, (kth((n - 1) // 2) + kth(n // 2)) / 2, np.nan)
-        mean = np.where(n > 0, total / n, np.nan)
-        squares = np.where(n > 0, square - n * mean**2, 0)
-    # Of equal margins the difference is rounding, and is to be 0.
-    squares = np.where(squares <= 1e-12 * (square + (shifted**2).sum(axis=0)), 0, squares)
-    return Side(n, median, mean + middle, squares)
+    def kth_without(k: np.ndarray) -> np.ndarray:
+        return np.where(value <= kth(k), kth(k + 1), kth(k))
+
+    whole = (kth((count - 1) // 2) + kth(count // 2)) / 2
+    rest = (kth_without((count - 2) // 2) + kth_without((count - 1) // 2)) / 2
+    return np.where(own, rest, whole)
 
 
 def blocks(run: Run, targets: np.ndarray, memory: float) -> Iterator[slice]:
@@ -75,14 +79,14 @@ def blocks(run: Run, targets: np.ndarray, memory: float) -> Iterator[slice]:
     trials, examples = run.included.shape
     kept = trials * examples * 3 + targets.size * examples * 4
     room = memory * 2**30 - kept
-    width = int(room // (CELLS * (trials + targets.size)))
+    width = min(room // (BYTES * (trials + targets.size)), max(1, CELLS // trials))
     if width < 1:
         raise InputError(
             f"memory {memory:g} GiB is too little: margins and scores take "
             f"{kept / 2**30:.3g} GiB; attack fewer targets or give more"
         )
-    for start in range(0, examples, width):
-        yield slice(start, min(start + width, examples))
+    for start in range(0, examples, int(width)):
+        yield slice(start, min(start + int(width), examples))
 
 
 def margins_of(run: Run, part: slice) -> np.ndarray:
