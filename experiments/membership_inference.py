@@ -1,7 +1,7 @@
 """How many members are found, by how many shadow models? (ours; after Carlini et al. 2022)
 
     python experiments/membership_inference.py                              # digits
-    python experiments/membership_inference.py --dataset=mnist --rows=5000 --trials=800
+    python experiments/membership_inference.py --dataset=mnist --rows=5000 --trials=160
 
 Trials on halves of the training set attack each other: all of them, and in groups of 16, of
 which each is attacked by the other 15, as in the README of tensorflow/privacy's
@@ -53,7 +53,7 @@ def main(argv: list[str] | None) -> None:
                 scores = np.concatenate([attack(part) for part in runs])
                 rates = measure_attack(scores, members, rates=(RATE,))
                 of_models[name] = numbers_of(rates, exposure(scores, members, RATE), run)
-                series.append(Series(name, *rates.roc))
+                series.append(Series(None if panels else name, *rates.roc))
                 tables[f"{model}_{models}_{name}"] = {
                     **rates.roc._asdict(),
                     "low": rates.low,
@@ -70,6 +70,8 @@ def main(argv: list[str] | None) -> None:
         picture = draw(panels, 2)
         for axes in picture.axes:
             axes.set(xscale="log", yscale="log", xlim=(1e-5, 1), ylim=(1e-5, 1))
+            for line in axes.lines:
+                line.set(marker="", linewidth=1, drawstyle="steps-post")
         pictures[f"{model}_roc"] = picture
     this.save({"attacks": numbers}, pictures, tables)
 
