@@ -51,7 +51,8 @@ def lira_scores(
 
     - online (Algorithm 1): log N(m; in) - log N(m; out), in nats, with the median of an
       example's margins over the shadow models that saw it, and over those that did not;
-    - offline (their one-sided test): log P(Z < m) with Z ~ N(out), without the former.
+    - offline (their one-sided test, 1 - P(Z > m) with Z ~ N(out)): -log P(Z > m), which
+      ranks alike and still parts what is far out.
 
     variance: per-example, that of the example's margins on each side; fixed, one for all
     examples and both sides, the mean of those; auto, fixed below 64 shadow models, where
@@ -90,7 +91,7 @@ def lira_scores(
                     constant += equal
                     std = np.where(std == 0, fixed(), std)
                 z = (margin[targets] - side.median) / std
-                scored.append(norm.logcdf(z) if attack == "offline" else _density(z, std))
+                scored.append(-norm.logsf(z) if attack == "offline" else _density(z, std))
             scores[:, part] = scored[0] if attack == "offline" else scored[1] - scored[0]
             bar.update(margin.shape[1])
     _check_known(scores, shadows, f"{attack} LiRA with {variance} variance")
@@ -157,7 +158,8 @@ def rmia_scores(
     ((1 + a) out + 1 - a) / 2 of the latter alone (offline, by which P(z) is then corrected
     as well). gamma 1 and a 0.3 are those of the authors' code
     (privacytrustlab/ml_privacy_meter), which then tunes a. Scores are multiples of 1 / E:
-    where many are 1, no threshold parts them, and rates at few false positives may be 0.
+    where many are 1, no threshold parts them and few false positives mean no finds; a
+    higher gamma parts them.
 
     targets, memory, errors: as of `lira_scores`; also for gamma below 1 and a outside
     [0, 1]. NaN where a side that is needed has no shadow model.

@@ -50,7 +50,7 @@ def naive_lira(run, attack, variance):
             scores[t, i] = (
                 inside.logpdf(margin[t, i]) - outside.logpdf(margin[t, i])
                 if attack == "online"
-                else outside.logcdf(margin[t, i])
+                else -outside.logsf(margin[t, i])
             )
     return scores
 
@@ -148,6 +148,16 @@ def test_rmia_is_the_loop(run, attack):
             outside = chance[~run.included[:, i] & others, i].mean()
             x = chance[t, i] / marginal(inside, outside)
             np.testing.assert_allclose(found[t, i], (x / z >= gamma).mean(), atol=1e-6)
+
+
+def test_the_offline_attack_parts_what_is_far_out(tmp_path):
+    """Margins 20 and 30 standard deviations up are no tie."""
+    margin = np.tile([[0.0], [1.0]], (10, 2))
+    margin[0] = 10, 15
+    masks = np.arange(20)[:, None] < [1, 1]
+    run = jaxmem.adopt_trials(tmp_path / "far", masks, margin, np.ones((20, 2)))
+    (scores,) = lira_scores(run, 0, "offline", "per-example")
+    assert 100 < scores[0] < scores[1] < np.inf
 
 
 def test_the_global_threshold_is_the_margin(run):
