@@ -151,13 +151,13 @@ def test_rmia_is_the_loop(run, attack):
 
 
 def test_the_offline_attack_parts_what_is_far_out(tmp_path):
-    """Margins 20 and 30 standard deviations up are no tie."""
-    margin = np.tile([[0.0], [1.0]], (10, 2))
-    margin[0] = 10, 15
-    masks = np.arange(20)[:, None] < [1, 1]
-    run = jaxmem.adopt_trials(tmp_path / "far", masks, margin, np.ones((20, 2)))
+    """Margins that are 25 and 38 standard deviations up are no tie."""
+    margin = np.tile([[0.25], [1.0]], (10, 3))
+    margin[0] = 10, 15, 0.5
+    masks = np.arange(20)[:, None] < [1, 1, 20]  # each trial sees something
+    run = jaxmem.adopt_trials(tmp_path / "far", masks, margin, np.full((20, 2), 1.5))
     (scores,) = lira_scores(run, 0, "offline", "per-example")
-    assert 100 < scores[0] < scores[1] < np.inf
+    assert 100 < scores[0] < scores[1] < np.inf and np.isnan(scores[2])
 
 
 def test_the_global_threshold_is_the_margin(run):
