@@ -151,7 +151,7 @@ def test_rmia_is_the_loop(run, attack):
 
 
 def test_the_offline_attack_parts_what_is_far_out(tmp_path):
-    """Margins that are 25 and 38 standard deviations up are no tie."""
+    """Margins that are 24 and 37 standard deviations up are no tie."""
     margin = np.tile([[0.25], [1.0]], (10, 3))
     margin[0] = 10, 15, 0.5
     masks = np.arange(20)[:, None] < [1, 1, 20]  # each trial sees something
