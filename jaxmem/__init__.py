@@ -38,6 +38,7 @@ _NAMES = {
     "run_trials": "running.trials",
     "find_suspects": "running.suspects",
     "confirm": "running.confirming",
+    "remove_top": "running.removing",
     "extract_features": "running.prediction",
     "predict_trials": "running.prediction",
     "adopt_trials": "running.adopting",
@@ -51,7 +52,9 @@ _MODULES = {
             "agreement",
             "datamodels",
             "detection",
+            "judge",
             "membership",
+            "privacy",
             "soft",
             "valuation",
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jaxmem.version import __version__
 
-COMMANDS = ("run", "suspects", "estimate", "report", "predict", "adopt")
+COMMANDS = ("run", "suspects", "estimate", "audit", "report", "predict", "adopt")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -14,7 +14,7 @@ FLOORS = [
     line.split()[0].removesuffix("/").removesuffix(".py")
     for line in re.search(r"```floors\n(.*?)```", PAGE.read_text(), re.S)[1].splitlines()
 ]
-COMMANDS = ("run", "suspects", "estimate", "report", "predict", "adopt")
+COMMANDS = ("run", "suspects", "estimate", "audit", "report", "predict", "adopt")
 HEIGHT = {
     **{name: height for height, name in enumerate(FLOORS)},
     "version": FLOORS.index("errors"),

@@ -1,82 +1,209 @@
-"""Membership inference: was an example in a model's training set?"""
+"""Membership inference: was an example in a model's training set?
 
-from typing import NamedTuple
+Scores of attacks, [K, N] of K targets: high where an example looks like a member. Each
+target is a trial of the run, and all other trials are its shadow models. What the scores
+are worth is in `jaxmem.privacy`.
+"""
+
+import functools
+from typing import Literal, NamedTuple
 
 import numpy as np
+from scipy.special import expit
 from scipy.stats import norm
-from sklearn.metrics import roc_curve
 
-from jaxmem._shared.arguments import whole
+from jaxmem._shared.arguments import number, one_of, positive, rows_of
+from jaxmem._shared.progress import progress, say
 from jaxmem.errors import InputError
 from jaxmem.estimates.results import Run
+from jaxmem.estimates.search import MEMORY
+from jaxmem.estimates.shadows import Side, blocks, leave_one_out, margins_of
 
-ROWS = 4096  # examples whose margins are held at a time
+Attack = Literal["online", "offline"]
+Variance = Literal["auto", "fixed", "per-example"]
+FEW = 64  # shadow models below which Carlini et al. find a fixed variance better
+LOW = 1e-6  # a probability at least, so that ratios of them are finite
 
 
-def lira_scores(run: Run, target: int) -> np.ndarray:
-    """The likelihood-ratio attack on one trial, by all others as shadow models: [N].
+def threshold_scores(run: Run, targets=slice(None)) -> np.ndarray:
+    """The global threshold, the baseline: each target's own margins, float32 [K, N].
+
+    Yeom, Giacomelli, Fredrikson & Jha, "Privacy Risk in Machine Learning" (CSF 2018, arXiv
+    1709.01604), on margins in place of losses. targets: rows of the run's trials, all by
+    default. Raises InputError for targets outside, or without margins.
+    """
+    targets = rows_of("target", targets, run.trials.size)
+    return run.train_margin[targets].astype(np.float32)
+
+
+def lira_scores(
+    run: Run,
+    targets=slice(None),
+    attack: Attack = "online",
+    variance: Variance = "auto",
+    memory: float = MEMORY,
+) -> np.ndarray:
+    """The likelihood-ratio attack LiRA, every target by all other trials: float32 [K, N].
 
     Carlini, Chien, Nasr, Song, Terzis & Tramèr, "Membership Inference Attacks From First
-    Principles" (S&P 2022, arXiv 2112.03570): log N(margin; in) - log N(margin; out), with
-    mean and variance of an example's margins over the trials that saw it and those that did
-    not. High where the target's margin looks like that of a member; compare with
-    run.included[target]. target: a row of the run's trials. NaN where fewer than two other
-    trials are on a side. Raises InputError for a target outside, or without margins.
+    Principles" (S&P 2022, arXiv 2112.03570), with margins m, the paper's logit scaling
+    log(p / (1 - p)) of the label's probability p:
 
-    Unlike the paper's code: means in place of medians, n - 1 in the variance, one variance
-    an example (theirs is global where shadow models are few), one query an example (theirs
-    has augmented copies), and no offline attack.
+    - online (Algorithm 1): log N(m; in) - log N(m; out), in nats, with the median of an
+      example's margins over the shadow models that saw it, and over those that did not;
+    - offline (their one-sided test, 1 - P(Z > m) with Z ~ N(out)): -log P(Z > m), which
+      ranks alike and still parts what is far out.
+
+    variance: per-example, that of the example's margins on each side; fixed, one for all
+    examples and both sides, the mean of those; auto, fixed below 64 shadow models, where
+    the paper finds it better. A side on which all margins are equal has no
+    variance to divide by: it takes the fixed one, and a line on standard error says of how
+    many sides. NaN where a side has too few shadow models: per-example 2, fixed 1.
+
+    targets: rows of the run's trials, all by default. memory: GiB that may be taken. On
+    both sides, variances are divided by n, as the authors' code has it (tensorflow/privacy,
+    research/mi_lira_2021); unlike it, sides are not cut to a common number of models, the
+    offline attack is one-sided as in the paper, and there is one query an example. Its
+    fixed variance is that of all margins about their grand mean; the ranking by one target
+    is the same.
+
+    Raises InputError without margins, for targets outside, where memory is too little, and
+    where no example has the shadow models that the attack needs.
     """
-    target = whole("target", target)
-    if not 0 <= target < run.trials.size:
-        raise InputError(f"target {target} is outside 0 … {run.trials.size - 1}")
-    others = np.arange(run.trials.size) != target
-    scores = []
-    for start in range(0, run.tr_labels.size, ROWS):
-        part = slice(start, start + ROWS)
-        margin = run.train_margin[:, part].astype(np.float64)
-        score = np.zeros(margin.shape[1])
-        for side, sign in ((run.included[:, part], 1), (~run.included[:, part], -1)):
-            side = side & others[:, None]
-            n = side.sum(axis=0)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                mean = np.where(side, margin, 0).sum(axis=0) / n
-                square = np.where(side, margin - mean, 0) ** 2
-                std = np.sqrt(square.sum(axis=0) / (n - 1)) + 1e-30
-                likelihood = norm.logpdf(margin[target], mean, std)
-            score = score + sign * np.where(n > 1, likelihood, np.nan)
-        scores.append(score)
-    return np.concatenate(scores)
+    targets = rows_of("target", targets, run.trials.size)
+    one_of("attack", attack, ("online", "offline"))
+    one_of("variance", variance, ("auto", "fixed", "per-example"))
+    memory = positive("memory", memory)
+    shadows = run.trials.size - 1
+    if variance == "auto":
+        variance = "fixed" if shadows < FEW else "per-example"
+    parts = list(blocks(run, targets, memory))
+    fixed = functools.cache(lambda: np.sqrt(_pooled(run, targets, parts, attack))[:, None])
+    scores = np.full((targets.size, run.tr_labels.size), np.nan, np.float32)
+    constant = 0
+    with progress("attacking", run.tr_labels.size, "examples") as bar:
+        for part in parts:
+            margin, sides = _sides(run, targets, part, attack)
+            scored = []
+            for side in sides:
+                std = side.std() if variance == "per-example" else fixed()
+                if variance == "per-example" and (equal := int((std == 0).sum())):
+                    constant += equal
+                    std = np.where(std == 0, fixed(), std)
+                z = (margin[targets] - side.median) / std
+                scored.append(-norm.logsf(z) if attack == "offline" else _density(z, std))
+            scores[:, part] = scored[0] if attack == "offline" else scored[1] - scored[0]
+            bar.update(margin.shape[1])
+    _check_known(scores, shadows, f"{attack} LiRA with {variance} variance")
+    if constant:
+        share = constant / (len(sides) * scores.size)
+        say(
+            f"sides on which all margins are equal: {constant:,} ({share:.1%}); there, "
+            "LiRA takes the fixed variance"
+        )
+    return scores
 
 
-class Roc(NamedTuple):
-    """A receiver operating characteristic: float64 [P] each, both rising from 0 to 1."""
-
-    false_positive_rate: np.ndarray
-    true_positive_rate: np.ndarray
+def _density(z: np.ndarray, std: np.ndarray) -> np.ndarray:
+    """log N up to a constant that both sides share."""
+    return -(z**2) / 2 - np.log(std)
 
 
-def membership_roc(scores: np.ndarray, members: np.ndarray) -> Roc:
-    """How well scores tell members from others, at every threshold.
+def _sides(
+    run: Run, targets: np.ndarray, part: slice, attack: Attack
+) -> tuple[np.ndarray, list[Side]]:
+    """Margins [T, n] of some examples, and what the shadow models say: out, then in."""
+    margin, included = margins_of(run, part), run.included[:, part]
+    wanted = [~included] if attack == "offline" else [~included, included]
+    return margin, [leave_one_out(margin, side, targets) for side in wanted]
 
-    scores: float [...] of any number of examples and targets; members: bool [...]. NaN
-    scores take no part. Raises InputError if there are no members or no others.
+
+def _pooled(run: Run, targets: np.ndarray, parts, attack: Attack) -> np.ndarray:
+    """The mean variance of a side of an example: float64 [K], NaN where there is none.
+
+    By degrees of freedom, so that sides of two models count for what they know.
     """
-    known = np.isfinite(scores)
-    members = members[known]
-    if members.all() or not members.any():
-        raise InputError(f"{members.sum()} members and {(~members).sum()} others: no rate")
-    return Roc(*roc_curve(members, scores[known], drop_intermediate=False)[:2])
+    squares, freedom = np.zeros((2, targets.size))
+    for part in parts:
+        for side in _sides(run, targets, part, attack)[1]:
+            squares += side.squares.sum(axis=1)
+            freedom += (side.models - 1).clip(0).sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        variance = squares / freedom
+    return np.where(variance > 0, variance, np.nan)
 
 
-def true_positive_rate(
-    scores: np.ndarray, members: np.ndarray, false_positive_rate: float = 0.001
-) -> float:
-    """The share of members found at a false-positive rate, as Carlini et al. report it.
+class _Means(NamedTuple):
+    """Mean probabilities of a block of examples, of shadow models: float64 [K, n]."""
 
-    That is, at the last point of `membership_roc` not beyond it; 0.1 % by default.
+    inside: np.ndarray
+    outside: np.ndarray
+
+
+def rmia_scores(
+    run: Run,
+    targets=slice(None),
+    attack: Attack = "online",
+    gamma: float = 1.0,
+    a: float = 0.3,
+    memory: float = MEMORY,
+) -> np.ndarray:
+    """The relative attack RMIA, every target by all other trials: float32 [K, N] in [0, 1].
+
+    Zarifzadeh, Liu & Shokri, "Low-Cost High-Power Membership Inference Attacks" (ICML 2024,
+    arXiv 2312.03262), its likelihood ratio and score: the share of a population z with
+    (P(x | target) / P(x)) / (P(z | target) / P(z)) >= gamma. The population is the test
+    set, with its own labels. P are probabilities of the label; P(x) is the mean of its
+    means over the shadow models that saw x and those that did not (online), or
+    ((1 + a) out + 1 - a) / 2 of the latter alone (offline, by which P(z) is then corrected
+    as well). gamma 1 and a 0.3 are those of the authors' code
+    (privacytrustlab/ml_privacy_meter), which then tunes a. Scores are multiples of 1 / E:
+    where many are 1, no threshold parts them and few false positives mean no finds; a
+    higher gamma parts them.
+
+    targets, memory, errors: as of `lira_scores`; also for gamma below 1 and a outside
+    [0, 1]. NaN where a side that is needed has no shadow model.
     """
-    roc = membership_roc(scores, members)
-    return float(
-        roc.true_positive_rate[roc.false_positive_rate <= false_positive_rate].max()
-    )
+    targets = rows_of("target", targets, run.trials.size)
+    one_of("attack", attack, ("online", "offline"))
+    gamma, a = number("gamma", gamma, 1), number("a", a, 0, 1)
+    others = run.trials.size - 1
+    known = expit(run.test_margin.astype(np.float64))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = (known.sum(axis=0) - known[targets]) / others
+    mean = mean if attack == "online" else ((1 + a) * mean + 1 - a) / 2
+    ratios = np.sort(known[targets] / mean.clip(LOW), axis=1)  # of z, [K, E]
+    scores = np.full((targets.size, run.tr_labels.size), np.nan, np.float32)
+    for part in blocks(run, targets, positive("memory", memory)):
+        chance = expit(margins_of(run, part))
+        means = _mean_chances(chance, run.included[:, part], targets)
+        marginal = (
+            (means.inside + means.outside) / 2
+            if attack == "online"
+            else ((1 + a) * means.outside + 1 - a) / 2
+        )
+        ratio = chance[targets] / np.maximum(marginal, LOW)
+        for row, (x, z) in enumerate(zip(ratio, ratios, strict=True)):
+            share = np.searchsorted(z, x / gamma, side="right") / z.size
+            scores[row, part] = np.where(np.isnan(x), np.nan, share)
+    _check_known(scores, others, f"{attack} RMIA")
+    return scores
+
+
+def _mean_chances(chance, included, targets) -> _Means:
+    means = []
+    for side in (included, ~included):
+        own = side[targets]
+        total = (chance * side).sum(axis=0) - chance[targets] * own
+        count = side.sum(axis=0) - own
+        with np.errstate(divide="ignore", invalid="ignore"):
+            means.append(np.where(count > 0, total / count, np.nan))
+    return _Means(*means)
+
+
+def _check_known(scores: np.ndarray, shadows: int, attack: str) -> None:
+    if scores.size and not np.isfinite(scores).any():
+        raise InputError(
+            f"{shadows} shadow models are too few for {attack}, for all examples: train "
+            "more trials"
+        )

@@ -1,6 +1,6 @@
 """The uncertainty of estimates: errors, intervals, tests."""
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy.stats import hypergeom, norm
@@ -9,6 +9,14 @@ from jaxmem.errors import InputError
 from jaxmem.estimates.counts import Counts
 
 Alternative = Literal["greater", "less"]
+
+
+class Interval(NamedTuple):
+    """An estimate and its confidence interval."""
+
+    value: float
+    low: float
+    high: float
 
 
 def standard_error(counts: Counts) -> np.ndarray:

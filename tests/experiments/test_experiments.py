@@ -299,6 +299,18 @@ def test_wrong_or_hard(experiments, monkeypatch, tmp_path):
     assert (tmp_path / "wrong_or_hard" / "digits.png").exists()
 
 
+def test_membership_inference(run):
+    found, tables = run("membership_inference")
+    for models in ("16 models", "40 models"):
+        attacks = found["attacks"]["mlp"][models]
+        assert attacks["lira-fixed"]["auc"] > 0.55 and attacks["rmia"]["auc"] > 0.55
+        value, low, high = attacks["lira-fixed"]["tpr_at_0.1%"]
+        assert 0 <= low <= value <= high <= 1
+    band = tables["mlp_16_lira-fixed"]
+    assert (numbers(band["low"]) <= numbers(band["true_positive_rate"])).all()
+    assert (numbers(band["true_positive_rate"]) <= numbers(band["high"])).all()
+
+
 def test_own_networks_are_the_same_in_pytorch(experiments, digits):
     torch = pytest.importorskip("torch")
     benchmark = experiments("benchmark_own_networks")
