@@ -71,12 +71,15 @@ def _hold_share(held: contextlib.ExitStack, workdir: Path, share: Share) -> None
 def _hold(held: contextlib.ExitStack, path: Path, kind: int, busy: str) -> None:
     """Lock a file until `held` is closed; raises InputError(busy) where another has it."""
     with refusals(path.parent):
-        file = held.enter_context(open(path, "w"))
+        # NFS gives a shared lock to who may read, an exclusive one to who may write.
+        file = held.enter_context(open(path, "a+"))
     try:
         fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InputError(busy) from None
     except OSError as error:
         if error.errno not in NO_LOCKS:
-            raise InputError(busy) from None
+            raise InputError(f"cannot lock {path}: {error.strerror}") from None
         say(f"{path} cannot be locked ({error.strerror}): let no other run write")
 
 

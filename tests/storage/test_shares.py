@@ -1,5 +1,8 @@
 """Shares of a workdir: which trials, and who excludes whom."""
 
+import errno
+import fcntl
+import os
 import shutil
 from pathlib import Path
 
@@ -11,7 +14,7 @@ from jaxmem import InputError
 from jaxmem.storage.layouts import Layout, read_layouts, settle
 from jaxmem.storage.shares import Share, parse_share
 from jaxmem.storage.store import create_store
-from jaxmem.storage.workdir import last_one_out, locked
+from jaxmem.storage.workdir import last_one_out, locked, setting_up
 
 SLURM = {
     "SLURM_ARRAY_TASK_ID": "7",
@@ -79,6 +82,32 @@ def test_who_excludes_whom(tmp_path):
         pass
     with last_one_out(tmp_path) as last:
         assert last
+
+
+def test_locks_by_the_rules_of_nfs(tmp_path, monkeypatch):
+    """A shared lock needs a file that is open for reading, an exclusive one for writing."""
+
+    def flock(file, kind):
+        missing = os.O_WRONLY if kind & fcntl.LOCK_SH else os.O_RDONLY
+        if fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE == missing:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+    (tmp_path / "locks").mkdir()
+    (tmp_path / "locks" / "share-0-of-3").touch()
+    monkeypatch.setattr(fcntl, "flock", flock)
+    for share in (None, Share(0, 2)):
+        with locked(tmp_path, share), setting_up(tmp_path):
+            pass
+
+
+def test_a_lock_that_fails_is_no_other_run(tmp_path, monkeypatch):
+    def flock(file, kind):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    said = f"cannot lock {tmp_path / 'lock'}: Input/output error"
+    with pytest.raises(InputError, match=said), locked(tmp_path):
+        pass
 
 
 def test_a_width_is_settled_once(tmp_path):
