@@ -21,6 +21,7 @@ from jaxmem.training.ensemble import Block, Plan
 
 WAITS = 0.1, 2.0  # seconds between looks: at first, and after a while without news
 RETRY_SECONDS = 1.0, 30.0  # before a lost worker is asked again: at first, and at most
+TIMING_SECONDS = 600.0  # that a worker has to time widths, until another does too
 START_FAILURES = 3  # of a worker, in a row, while none has worked yet
 
 NOWHERE = Layout("", "", 0)  # of a worker that has not told its own yet
@@ -52,7 +53,7 @@ class Driver:
         self._workdir = Path(task.workdir)
         self._stored: Any = None  # the dataset in the object store, once somebody needs it
         self._worked = False  # whether any worker has come as far as a plan
-        self._timing: set[str] = set()  # kinds of devices whose width is being timed
+        self._timing: dict[str, float] = {}  # kinds whose width is being timed, since when
         self._workers = [
             self._new(f"worker-{k}", slots) for k in range(wanted or slots.now)
         ]
@@ -130,7 +131,7 @@ class Driver:
             raise InputError(
                 f"workers cannot start: {lost}; is this jaxmem installed on all nodes?"
             )
-        self._timing.discard(worker.layout.kind)
+        self._timing.pop(worker.layout.kind, None)
         if lost.gone:
             worker.plan, worker.step = None, self._ask_versions
         pause = RETRY_SECONDS[0] * 2 ** (worker.failures - 1)
@@ -167,15 +168,16 @@ class Driver:
         worker.layout, worker.step = layout, self._ask_plan
 
     def _ask_plan(self, worker: _Worker) -> None:
-        if worker.layout.kind in self._timing:
+        since, now = self._timing.get(worker.layout.kind), time.monotonic()
+        if since is not None and now - since < TIMING_SECONDS:
             return  # another worker's answer will do
         width = self._given or read_layouts(self._workdir).width(worker.layout.kind)
         if width is None:
-            self._timing.add(worker.layout.kind)
+            self._timing[worker.layout.kind] = now
         self._call(worker, self._got_plan, "plan", width)
 
     def _got_plan(self, worker: _Worker, plan: Plan) -> None:
-        self._timing.discard(worker.layout.kind)
+        self._timing.pop(worker.layout.kind, None)
         self._worked = True
         settle(self._workdir, worker.layout._replace(width=plan.width))
         worker.plan, worker.step, worker.block_seconds = plan, self._deal, None

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 SECONDS = 20.0  # about what a lease takes
 LOSSES = 3  # of one lease, until it is set aside
-STRAGGLER_SECONDS = 600.0  # no lease is given to a second worker before
+STRAGGLER_SECONDS = 600.0  # no lease is given to a further worker before
 STRAGGLER_TIMES = 10  # and before it took this many times the median
 
 
@@ -39,7 +39,7 @@ class Leases:
     def __init__(self, trials: Sequence[int]):
         self._rest = deque(trials)
         self._again: deque[Lease] = deque()
-        self._running: dict[Hashable, _Running] = {}  # by who has it
+        self._running: dict[Hashable, _Running] = {}  # by who has it, the newest last
         self._left = set(trials)
         self._seconds: list[float] = []
         self.aside: list[Aside] = []
@@ -95,17 +95,18 @@ class Leases:
         return any(other.lease.trials == lease.trials for other in self._running.values())
 
     def _overdue(self, now: float) -> Lease | None:
-        """The lease of a straggler, if only one has it."""
+        """The lease of a straggler, whose other holders, if any, are stragglers too."""
         if not self._seconds:
             return None
         patience = STRAGGLER_TIMES * statistics.median(self._seconds)
-        holders: dict[tuple[int, ...], list[_Running]] = {}
+        newest: dict[tuple[int, ...], _Running] = {}
         for running in self._running.values():
-            holders.setdefault(running.lease.trials, []).append(running)
-        for only, *others in holders.values():
-            waited = now - only.since
-            if not others and waited > max(STRAGGLER_SECONDS, patience):
-                return only.lease
+            # What another has returned is no longer waited for.
+            if not self._left.isdisjoint(running.lease.trials):
+                newest[running.lease.trials] = running
+        for running in newest.values():
+            if now - running.since > max(STRAGGLER_SECONDS, patience):
+                return running.lease
         return None
 
 

@@ -45,11 +45,26 @@ def test_a_straggler_is_trained_twice_and_the_first_result_wins(first):
     dealt.returned("fast", 100.0)
     assert dealt.take("fast", 2, 999.0) is None  # ten medians are 1,000 s
     assert dealt.take("fast", 2, 1001.0).trials == (0, 1)
-    assert dealt.take("other", 2, 5000.0) is None  # two have it
+    assert dealt.take("other", 2, 2001.0) is None  # two have it
     second = "fast" if first == "slow" else "slow"
     assert dealt.returned(first, 1002.0) == [0, 1] and dealt.over
     assert dealt.returned(second, 1003.0) == []
     assert not dealt.aside
+
+
+def test_what_hangs_after_its_lease_was_returned_is_forgotten():
+    """Else the others would train that lease for ever, and never the next straggler's."""
+    dealt = Leases(range(6))
+    for holder in ("first", "second", "fast"):
+        dealt.take(holder, 2, 0.0)
+    dealt.returned("fast", 1.0)
+    assert dealt.take("fast", 2, 700.0).trials == (0, 1)
+    dealt.returned("fast", 701.0)
+    assert dealt.take("fast", 2, 9000.0).trials == (2, 3)
+    # The one that helps hangs too.
+    assert dealt.take("third", 2, 9600.0) is None
+    assert dealt.take("third", 2, 19000.0).trials == (2, 3)
+    assert dealt.returned("third", 19001.0) == [0, 1] and dealt.over
 
 
 def test_a_straggler_is_given_ten_minutes():
