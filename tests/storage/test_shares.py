@@ -132,6 +132,18 @@ def test_plans_of_earlier_workdirs_are_read(tmp_path):
     assert read_layouts(tmp_path).width("cpu, jax 0.10.2") == 1
 
 
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"layouts": [{}], "rounds": {}}'])
+def test_a_damaged_plan_is_not_begun_anew(tmp_path, content):
+    """Stored trials have the numbers of its layouts."""
+    (tmp_path / "plan.json").write_text(content)
+    said = f"{tmp_path / 'plan.json'} is damaged .*; put back a copy of it, or remove it"
+    with pytest.raises(InputError, match=said):
+        settle(tmp_path, Layout("gpu", "8 x gpu", 4))
+    with pytest.raises(InputError, match=said):
+        read_layouts(tmp_path)
+    assert (tmp_path / "plan.json").read_text() == content
+
+
 def test_shares_are_refused(tiny, tiny_recipe, tmp_path, monkeypatch):
     new = tmp_path / "new"
     for share, said in (
