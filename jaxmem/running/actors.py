@@ -5,6 +5,7 @@ Ray Core alone. Importing this module imports Ray, which not everybody has.
 
 import contextlib
 import os
+import signal
 import socket
 import sys
 from collections.abc import Iterator, Mapping
@@ -49,14 +50,27 @@ def connected(workers: int | None) -> Iterator[Slots]:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     ours = not ray.is_initialized()
+    address = os.environ.get("RAY_ADDRESS") or None
     if ours:
-        _connect(os.environ.get("RAY_ADDRESS"))
+        with _same_sigterm():
+            _connect(address)
     jax.config.update("jax_platforms", "cpu")
     try:
-        yield _slots(workers, own=ours and not os.environ.get("RAY_ADDRESS"))
+        yield _slots(workers, own=ours and address is None)
     finally:
         if ours:
             ray.shutdown()
+
+
+@contextlib.contextmanager
+def _same_sigterm() -> Iterator[None]:
+    """`ray.init` would have SIGTERM end this process as it sees fit."""
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError, TypeError):  # no main thread, not Python's
+            signal.signal(signal.SIGTERM, handler)
 
 
 def _connect(address: str | None) -> None:
@@ -64,7 +78,13 @@ def _connect(address: str | None) -> None:
     if address is None:
         if sys.platform == "linux":  # stay on this machine; Ray hangs on 127.0.0.1
             start["_node_ip_address"] = "127.0.0.2"
-        ray.init("local", include_dashboard=False, num_cpus=cores(), **start)
+        try:
+            ray.init("local", include_dashboard=False, num_cpus=cores(), **start)
+        except (OSError, ValueError, RuntimeError, RayError) as error:
+            raise InputError(
+                f"Ray does not start here ({reason(error)}); set RAY_TMPDIR to a short "
+                "folder with room, or RAY_ADDRESS to a running head"
+            ) from None
         return
     way = "give RAY_ADDRESS=HOST:6379 of a running head, or unset it to start Ray here"
     if address.startswith("ray://"):
