@@ -4,6 +4,7 @@ It is the only one that writes to the store; all that workers need to know goes 
 """
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -174,11 +175,19 @@ class Driver:
         width = self._given or read_layouts(self._workdir).width(worker.layout.kind)
         if width is None:
             self._timing[worker.layout.kind] = now
-        self._call(worker, self._got_plan, "plan", width)
+        got = functools.partial(self._got_plan, asked=width or 1)
+        self._call(worker, got, "plan", width)
 
-    def _got_plan(self, worker: _Worker, plan: Plan) -> None:
+    def _got_plan(self, worker: _Worker, plan: Plan | None, asked: int) -> None:
         self._timing.pop(worker.layout.kind, None)
+        if plan is None:
+            return self._halve(worker, asked)  # and ask again
         self._worked = True
+        known = read_layouts(self._workdir).width(worker.layout.kind)
+        if self._given is None and known is not None and known != plan.width:
+            # Settled since it was asked: another was faster, or its memory short.
+            rounds = max(1, plan.rounds * plan.width // known)
+            plan = plan._replace(width=known, rounds=rounds)
         settle(self._workdir, worker.layout._replace(width=plan.width))
         worker.plan, worker.step, worker.block_seconds = plan, self._deal, None
 
@@ -204,7 +213,8 @@ class Driver:
         assert lease is not None and plan is not None
         worker.lease, worker.failures = None, 0
         if returned is None:
-            self._narrow(worker, plan)
+            self._leases.lost(worker, "out of memory", blame=False)
+            self._halve(worker, plan.width)
             return None
         now, side_by_side = time.monotonic(), plan.devices * plan.width
         blocks = -(-len(lease.trials) // (side_by_side * plan.rounds))
@@ -216,13 +226,14 @@ class Driver:
         block = Block([lease.trials[k] for k in new], rows, None, returned.waited)
         return Finished(block, worker.layout._replace(width=plan.width))
 
-    def _narrow(self, worker: _Worker, plan: Plan) -> None:
-        """Halve the width of a kind of device whose memory was short."""
-        self._leases.lost(worker, "out of memory", blame=False)
-        if plan.width == 1:
+    def _halve(self, worker: _Worker, width: int) -> None:
+        """Settle half a width for a kind of device whose memory was short."""
+        if width == 1:
             raise InputError(TOO_LARGE)
         self._given = None
-        settle(self._workdir, worker.layout._replace(width=plan.width // 2))
+        known = read_layouts(self._workdir).width(worker.layout.kind)
+        width = min(width // 2, known or width)  # another may have halved it twice
+        settle(self._workdir, worker.layout._replace(width=width))
 
 
 def _few(trials: list[int]) -> str:

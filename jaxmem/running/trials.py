@@ -125,6 +125,11 @@ def run_trials(
         slots = stack.enter_context(_workers(cluster, workers, share))
         use_all_cores()  # before anything starts JAX
         stack.enter_context(jax.enable_x64(False))  # which would draw other numbers
+        if slots is not None and jax.default_backend() != "cpu":
+            raise InputError(
+                f"JAX has started on the {jax.default_backend()}, which the workers need; "
+                "call run_trials with a cluster before anything uses JAX"
+            )
         width = None if width is None else whole("width", width, least=1)
         one_of("placement", placement, PLACINGS)
         goal = None if until_se is None else make_goal(until_se, se_quantile, se_of)

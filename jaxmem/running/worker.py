@@ -76,6 +76,7 @@ class Worker:
     def set_up(self, task: Task) -> bool:
         """Load the dataset by its name; False: it cannot be had here, or is another."""
         self._task = task
+        jax.config.update("jax_enable_x64", False)  # which would draw other numbers
         if os.path.isdir(task.folder):
             os.chdir(task.folder)
         if task.cpus is not None:
@@ -119,9 +120,14 @@ class Worker:
         """The kind of its devices and machine; of no width yet."""
         return Layout.here(0)
 
-    def plan(self, width: int | None) -> Plan:
-        """How it trains with a width; None: times a few."""
-        return make_plan(self._ensemble, width)
+    def plan(self, width: int | None) -> Plan | None:
+        """How it trains with a width; None: times a few. Gives None if memory is short."""
+        try:
+            return make_plan(self._ensemble, width)
+        except (jax.errors.JaxRuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            return None
 
     def train(self, trials: tuple[int, ...], plan: Plan) -> Returned | None:
         """Train a lease; None: it does not fit into memory at this width."""
