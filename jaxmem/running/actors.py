@@ -182,6 +182,12 @@ def result(future: Any) -> Any:
         raise Lost(f"{type(error).__name__}: {reason(error)}", gone=True) from error
 
 
+def restart_worker(actor: Any) -> None:
+    """End an actor's process; Ray starts it again."""
+    with contextlib.suppress(RayError):
+        ray.kill(actor, no_restart=False)
+
+
 def end_worker(actor: Any) -> None:
     """End an actor for good, also one that hangs."""
     with contextlib.suppress(RayError):

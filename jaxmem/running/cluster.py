@@ -72,7 +72,7 @@ class Driver:
         worker's kind, or else the first of a kind times it. Raises InputError where a
         worker cannot train this run, and at the end for trials that no worker survived.
         """
-        self._leases, self._given = Leases(trials), width
+        self._leases, self._given = Leases(trials, len(self._workers)), width
         pause = WAITS[0]
         try:
             while not self._leases.over:
@@ -93,8 +93,8 @@ class Driver:
             lost = [trial for lease in aside for trial in lease.trials]
             raise InputError(
                 f"{len(lost)} trials could not be trained, {_few(lost)}: lost with their "
-                f"workers three times ({aside[0].reason}); the others are kept, and the "
-                "same command tries these again"
+                f"workers again and again ({aside[0].reason}); the others are kept, and "
+                "the same command tries these again"
             )
 
     def _new(self, name: str, slots: actors.Slots) -> _Worker:
@@ -128,6 +128,9 @@ class Driver:
         if worker.lease is not None:
             self._leases.lost(worker, str(lost))
             worker.lease = None
+            if not lost.gone:  # but perhaps its GPU, until another process has it
+                actors.restart_worker(worker.actor)
+                lost.gone = True
         elif worker.failures >= START_FAILURES and not self._worked:
             raise InputError(
                 f"workers cannot start: {lost}; is this jaxmem installed on all nodes?"

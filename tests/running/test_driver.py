@@ -81,6 +81,20 @@ def test_a_late_plan_is_as_narrow_as_the_memory(driver, calls, tmp_path):
     assert read_layouts(tmp_path).width("gpu") == 1
 
 
+def test_a_worker_whose_gpu_broke_is_started_again(driver, monkeypatch):
+    """Its process may live on with a device that gives nothing but errors."""
+    ended = []
+    monkeypatch.setattr(actors, "restart_worker", ended.append)
+    driver._leases = cluster.Leases([1], 2)
+    first = worker("first", driver)
+    first.plan = Plan(1, 1, 1)
+    for gone in (True, False):
+        first.lease = driver._leases.take(first, 1, 0.0)
+        driver._lose(first, actors.Lost("CUDA_ERROR_ILLEGAL_ADDRESS", gone))
+        assert first.plan is None and first.step == driver._ask_versions
+        assert ended == [] if gone else ["first"]
+
+
 def test_a_worker_without_memory_to_time_says_so(monkeypatch):
     def make_plan(*_):
         raise jax.errors.JaxRuntimeError(said)
