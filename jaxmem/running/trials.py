@@ -43,7 +43,7 @@ from jaxmem.storage.config import default_workdir
 from jaxmem.storage.layouts import read_layouts, with_layout
 from jaxmem.storage.shares import parse_share
 from jaxmem.storage.store import TrialStore
-from jaxmem.storage.workdir import locked
+from jaxmem.storage.workdir import left_in_flight, locked
 from jaxmem.training.batches import BATCHINGS, Batching
 from jaxmem.training.subsets import Sampling
 
@@ -179,7 +179,10 @@ def run_trials(
             done = own.size - len(lacking)
             with contextlib.closing(blocks):
                 _store(folder, store, blocks, watch, kept, done, own.size)
-            TrainingOnDisk(folder, part.name if part else "").remove()
+        # Without shares, all; else our own, and what a former number of shares left.
+        done_with = [part.name, *left_in_flight(folder, part)] if part else [""]
+        for writer in done_with:
+            TrainingOnDisk(folder, writer).remove()
         return open_run(folder)
 
 

@@ -1,9 +1,11 @@
 """Shares of a workdir: which trials, and who excludes whom."""
 
+import contextlib
 import errno
 import fcntl
 import os
 import shutil
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +13,11 @@ import pytest
 
 import jaxmem
 from jaxmem import InputError
+from jaxmem.storage import workdir
 from jaxmem.storage.layouts import Layout, read_layouts, settle
 from jaxmem.storage.shares import Share, parse_share
 from jaxmem.storage.store import create_store
-from jaxmem.storage.workdir import last_one_out, locked, setting_up
+from jaxmem.storage.workdir import last_one_out, left_in_flight, locked, setting_up
 
 SLURM = {
     "SLURM_ARRAY_TASK_ID": "7",
@@ -63,7 +66,8 @@ def test_what_is_no_share(text, environment, said):
         parse_share(text, environment)
 
 
-def test_who_excludes_whom(tmp_path):
+def test_who_excludes_whom(tmp_path, monkeypatch):
+    monkeypatch.setattr(workdir, "SHARE_SECONDS", 0.0)
     with locked(tmp_path, Share(0, 2)), locked(tmp_path, Share(1, 2)):
         for share, said in (
             (Share(0, 2), r"another process trains share 0/2 of"),
@@ -82,6 +86,28 @@ def test_who_excludes_whom(tmp_path):
         pass
     with last_one_out(tmp_path) as last:
         assert last
+
+
+def test_a_share_waits_for_who_looks_whether_it_was_the_last(tmp_path):
+    """That one has the lock for a moment."""
+    with contextlib.ExitStack() as looking:
+        looking.enter_context(locked(tmp_path))
+        timer = threading.Timer(0.3, looking.close)
+        timer.start()
+        with locked(tmp_path, Share(0, 2)):
+            timer.join()
+
+
+def test_states_of_a_former_number_of_shares(tmp_path):
+    """They are done with once nobody trains in that many shares."""
+    (tmp_path / "config.json").touch()
+    for name in ("share-0-of-3", "share-1-of-2", "share-0-of-12", "worker-0"):
+        (tmp_path / "in_flight" / name).mkdir(parents=True)
+    found = left_in_flight(tmp_path, Share(0, 2))
+    assert sorted(found) == ["share-0-of-12", "share-0-of-3"]
+    with locked(tmp_path, Share(0, 3)):
+        assert left_in_flight(tmp_path, Share(0, 2)) == ["share-0-of-12"]
+    assert left_in_flight(tmp_path, Share(0, 12)) != found
 
 
 def test_locks_by_the_rules_of_nfs(tmp_path, monkeypatch):
