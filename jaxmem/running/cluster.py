@@ -5,18 +5,20 @@ It is the only one that writes to the store; all that workers need to know goes 
 
 import dataclasses
 import functools
+import secrets
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
+from jaxmem._shared.files import refusals
 from jaxmem._shared.progress import say
 from jaxmem.data import Dataset
 from jaxmem.errors import InputError
 from jaxmem.running import actors
 from jaxmem.running.blocks import TOO_LARGE, Finished
 from jaxmem.running.leases import Lease, Leases, lease_size
-from jaxmem.running.worker import Returned, Task, versions
+from jaxmem.running.worker import DRIVER, Returned, Task, versions
 from jaxmem.storage.layouts import Layout, read_layouts, settle
 from jaxmem.training.ensemble import Block, Plan
 
@@ -51,6 +53,7 @@ class Driver:
 
     def __init__(self, slots: actors.Slots, wanted: int | None, task: Task, data: Dataset):
         self._task, self._data = task._replace(cpus=slots.cpus, source=data.source), data
+        self._task = self._task._replace(token=secrets.token_hex())
         self._workdir = Path(task.workdir)
         self._stored: Any = None  # the dataset in the object store, once somebody needs it
         self._worked = False  # whether any worker has come as far as a plan
@@ -74,7 +77,10 @@ class Driver:
         """
         self._leases, self._given = Leases(trials, len(self._workers)), width
         pause = WAITS[0]
+        driver = self._workdir / DRIVER
         try:
+            with refusals(self._workdir):
+                driver.write_text(self._task.token)
             while not self._leases.over:
                 self._begin()
                 waiting = {w.future: w for w in self._workers if w.future is not None}
@@ -89,6 +95,7 @@ class Driver:
         finally:
             for worker in self._workers:
                 actors.end_worker(worker.actor)
+            driver.unlink(missing_ok=True)
         if aside := self._leases.aside:
             lost = [trial for lease in aside for trial in lease.trials]
             raise InputError(

@@ -25,6 +25,8 @@ from jaxmem.training.ensemble import Ensemble, Plan, run_blocks
 from jaxmem.training.programs import Programs
 from jaxmem.version import __version__
 
+DRIVER = ".driver"  # of a workdir, while a driver is at work
+
 
 class Versions(NamedTuple):
     """What driver and workers must agree in."""
@@ -53,6 +55,7 @@ class Task(NamedTuple):
     source: dict[str, Any] | None = (
         None  # arguments of `load_dataset`, where they are known
     )
+    token: str = ""  # what `DRIVER` holds
     cpus: int | None = None  # CPU cores to train on; None: on an accelerator
 
 
@@ -152,7 +155,11 @@ class Worker:
         return Returned(rows, waited)
 
     def _sees_workdir(self) -> bool:
-        return (Path(self._task.workdir) / "config.json").exists()
+        """Whether it is the driver's: a copy has another token, or none."""
+        try:
+            return (Path(self._task.workdir) / DRIVER).read_text() == self._task.token
+        except (OSError, ValueError):
+            return False
 
     def _room(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         where = self._task.workdir if self._sees_workdir() else None

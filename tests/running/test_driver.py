@@ -109,6 +109,17 @@ def test_a_worker_without_memory_to_time_says_so(monkeypatch):
         one.plan(4)
 
 
+@pytest.mark.parametrize("token, seen", [("a", True), ("b", False), (None, False)])
+def test_a_copy_of_the_workdir_is_another(tmp_path, token, seen):
+    """Models kept in it would be lost with the worker's machine."""
+    (tmp_path / "config.json").write_text("{}")
+    if token is not None:
+        (tmp_path / workers.DRIVER).write_text(token)
+    one = workers.Worker("one")
+    one._task = workers.Task(None, None, "auto", "", str(tmp_path), True, token="a")
+    assert one._sees_workdir() is seen
+
+
 def test_a_driver_that_has_taken_the_gpu(monkeypatch, tiny, tmp_path):
     """Its workers would find no memory there."""
     slots = contextlib.nullcontext(actors.Slots({}, None, 1))
