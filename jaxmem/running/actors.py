@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -17,9 +18,11 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from jaxmem._shared.devices import cores
 from jaxmem._shared.files import reason
+from jaxmem._shared.progress import say
 from jaxmem.errors import InputError
 from jaxmem.running.worker import Worker
 
+NODE_SECONDS = 2.0  # between looks for a first node
 ANSWER_SECONDS = 20.0  # that an address has to take a connection
 # What an HTTP/2 connection begins with, on either side: a frame of settings, type 4.
 SETTINGS = b"\x04"
@@ -110,8 +113,15 @@ def _check_answer(host: str, port: int) -> None:
 
 
 def _slots(workers: int | None, own: bool) -> Slots:
-    """One worker a GPU, a TPU host, or else a CPU node."""
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    """One worker a GPU, a TPU host, or else a CPU node.
+
+    workers: wanted; then the first node is waited for, since others may join at any time.
+    """
+    nodes = _nodes()
+    if workers is not None and not nodes:
+        say("no node has joined the Ray cluster yet; waiting for the first")
+        while not (nodes := _nodes()):
+            time.sleep(NODE_SECONDS)
     gpus = int(sum(node.get("GPU", 0) for node in nodes))
     tpus = [node["TPU"] for node in nodes if node.get("TPU")]
     if gpus:
@@ -127,6 +137,13 @@ def _slots(workers: int | None, own: bool) -> Slots:
     cpus = max(1, min(counts) // (workers or 1)) if own else min(counts)
     on_cpus = {"num_cpus": cpus, "scheduling_strategy": "SPREAD"}
     return Slots(on_cpus, cpus, counts[0] // cpus if own else len(counts))
+
+
+def _nodes() -> list[Mapping[str, float]]:
+    """Resources of the nodes that are there and can have a worker."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    some = "GPU", "TPU", "CPU"
+    return [node for node in nodes if any(node.get(name, 0) >= 1 for name in some)]
 
 
 def start_worker(name: str, slots: Slots) -> Any:

@@ -52,3 +52,16 @@ def test_a_ray_that_does_not_start(no_ray, monkeypatch, kind):
     said = r"does not start here \(AF_UNIX path .*\); set RAY_TMPDIR to a short folder"
     with pytest.raises(InputError, match=said), actors.connected(None):
         pass
+
+
+def test_workers_wait_for_the_first_node(monkeypatch, capsys):
+    """A head of KubeRay has no CPU, and its nodes join later."""
+    head = {"Alive": True, "Resources": {"memory": 1.0}}
+    looks = [[head], [head], [head], [head, {"Alive": True, "Resources": {"GPU": 2}}]]
+    monkeypatch.setattr(actors.ray, "nodes", lambda: looks.pop(0))
+    monkeypatch.setattr(actors, "NODE_SECONDS", 0.0)
+    assert actors._slots(8, own=False).now == 2 and not looks
+    assert capsys.readouterr().err.count("waiting for the first") == 1
+    looks.append([head])
+    with pytest.raises(InputError, match="has no GPU, TPU or CPU"):
+        actors._slots(None, own=False)
