@@ -109,6 +109,19 @@ def test_a_worker_without_memory_to_time_says_so(monkeypatch):
         one.plan(4)
 
 
+def test_a_worker_draws_the_numbers_of_32_bits(monkeypatch):
+    """Also where JAX_ENABLE_X64 is set on its node: others draw other subsets."""
+    monkeypatch.setattr(workers, "keep_compiled", lambda: None)
+    before = jax.config.jax_enable_x64
+    try:
+        jax.config.update("jax_enable_x64", True)
+        task = workers.Task(None, None, "auto", "", "", False)
+        assert not workers.Worker("one").set_up(task)
+        assert not jax.config.jax_enable_x64
+    finally:
+        jax.config.update("jax_enable_x64", before)
+
+
 @pytest.mark.parametrize("token, seen", [("a", True), ("b", False), (None, False)])
 def test_a_copy_of_the_workdir_is_another(tmp_path, token, seen):
     """Models kept in it would be lost with the worker's machine."""
