@@ -134,7 +134,10 @@ def _estimate(
 
 
 def _layout(run: Run) -> str:
-    width = read_layouts(run.workdir).width(device_kind())
+    try:
+        width = read_layouts(run.workdir).width(device_kind())
+    except InputError:
+        return "not known: plan.json is damaged"
     if width is None:
         return "trained elsewhere"
     return f"width {width} on each of {hardware()}"

@@ -20,7 +20,7 @@ def alone(path: Path, what: str) -> Iterator[None]:
     what: the work, for the line that says so. Raises OSError where it cannot be created.
     """
     while True:
-        file = open(path, "w")
+        file = open(path, "a+")
         _wait_for(file, path, what)
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(file.fileno()), path.stat()):

@@ -5,8 +5,10 @@ Ray Core alone. Importing this module imports Ray, which not everybody has.
 
 import contextlib
 import os
+import signal
 import socket
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -16,9 +18,11 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from jaxmem._shared.devices import cores
 from jaxmem._shared.files import reason
+from jaxmem._shared.progress import say
 from jaxmem.errors import InputError
 from jaxmem.running.worker import Worker
 
+NODE_SECONDS = 2.0  # between looks for a first node
 ANSWER_SECONDS = 20.0  # that an address has to take a connection
 # What an HTTP/2 connection begins with, on either side: a frame of settings, type 4.
 SETTINGS = b"\x04"
@@ -49,14 +53,27 @@ def connected(workers: int | None) -> Iterator[Slots]:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     ours = not ray.is_initialized()
+    address = os.environ.get("RAY_ADDRESS") or None
     if ours:
-        _connect(os.environ.get("RAY_ADDRESS"))
+        with _same_sigterm():
+            _connect(address)
     jax.config.update("jax_platforms", "cpu")
     try:
-        yield _slots(workers, own=ours and not os.environ.get("RAY_ADDRESS"))
+        yield _slots(workers, own=ours and address is None)
     finally:
         if ours:
             ray.shutdown()
+
+
+@contextlib.contextmanager
+def _same_sigterm() -> Iterator[None]:
+    """`ray.init` would have SIGTERM end this process as it sees fit."""
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError, TypeError):  # no main thread, not Python's
+            signal.signal(signal.SIGTERM, handler)
 
 
 def _connect(address: str | None) -> None:
@@ -64,7 +81,13 @@ def _connect(address: str | None) -> None:
     if address is None:
         if sys.platform == "linux":  # stay on this machine; Ray hangs on 127.0.0.1
             start["_node_ip_address"] = "127.0.0.2"
-        ray.init("local", include_dashboard=False, num_cpus=cores(), **start)
+        try:
+            ray.init("local", include_dashboard=False, num_cpus=cores(), **start)
+        except (OSError, ValueError, RuntimeError, RayError) as error:
+            raise InputError(
+                f"Ray does not start here ({reason(error)}); set RAY_TMPDIR to a short "
+                "folder with room, or RAY_ADDRESS to a running head"
+            ) from None
         return
     way = "give RAY_ADDRESS=HOST:6379 of a running head, or unset it to start Ray here"
     if address.startswith("ray://"):
@@ -90,8 +113,15 @@ def _check_answer(host: str, port: int) -> None:
 
 
 def _slots(workers: int | None, own: bool) -> Slots:
-    """One worker a GPU, a TPU host, or else a CPU node."""
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    """One worker a GPU, a TPU host, or else a CPU node.
+
+    workers: wanted; then the first node is waited for, since others may join at any time.
+    """
+    nodes = _nodes()
+    if workers is not None and not nodes:
+        say("no node has joined the Ray cluster yet; waiting for the first")
+        while not (nodes := _nodes()):
+            time.sleep(NODE_SECONDS)
     gpus = int(sum(node.get("GPU", 0) for node in nodes))
     tpus = [node["TPU"] for node in nodes if node.get("TPU")]
     if gpus:
@@ -107,6 +137,13 @@ def _slots(workers: int | None, own: bool) -> Slots:
     cpus = max(1, min(counts) // (workers or 1)) if own else min(counts)
     on_cpus = {"num_cpus": cpus, "scheduling_strategy": "SPREAD"}
     return Slots(on_cpus, cpus, counts[0] // cpus if own else len(counts))
+
+
+def _nodes() -> list[Mapping[str, float]]:
+    """Resources of the nodes that are there and can have a worker."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    some = "GPU", "TPU", "CPU"
+    return [node for node in nodes if any(node.get(name, 0) >= 1 for name in some)]
 
 
 def start_worker(name: str, slots: Slots) -> Any:
@@ -160,6 +197,12 @@ def result(future: Any) -> Any:
         raise Lost("its process died", gone=True) from error
     except RayError as error:
         raise Lost(f"{type(error).__name__}: {reason(error)}", gone=True) from error
+
+
+def restart_worker(actor: Any) -> None:
+    """End an actor's process; Ray starts it again."""
+    with contextlib.suppress(RayError):
+        ray.kill(actor, no_restart=False)
 
 
 def end_worker(actor: Any) -> None:

@@ -4,23 +4,27 @@ It is the only one that writes to the store; all that workers need to know goes 
 """
 
 import dataclasses
+import functools
+import secrets
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
+from jaxmem._shared.files import refusals
 from jaxmem._shared.progress import say
 from jaxmem.data import Dataset
 from jaxmem.errors import InputError
 from jaxmem.running import actors
 from jaxmem.running.blocks import TOO_LARGE, Finished
 from jaxmem.running.leases import Lease, Leases, lease_size
-from jaxmem.running.worker import Returned, Task, versions
+from jaxmem.running.worker import DRIVER, Returned, Task, versions
 from jaxmem.storage.layouts import Layout, read_layouts, settle
 from jaxmem.training.ensemble import Block, Plan
 
 WAITS = 0.1, 2.0  # seconds between looks: at first, and after a while without news
 RETRY_SECONDS = 1.0, 30.0  # before a lost worker is asked again: at first, and at most
+TIMING_SECONDS = 600.0  # that a worker has to time widths, until another does too
 START_FAILURES = 3  # of a worker, in a row, while none has worked yet
 
 NOWHERE = Layout("", "", 0)  # of a worker that has not told its own yet
@@ -49,10 +53,11 @@ class Driver:
 
     def __init__(self, slots: actors.Slots, wanted: int | None, task: Task, data: Dataset):
         self._task, self._data = task._replace(cpus=slots.cpus, source=data.source), data
+        self._task = self._task._replace(token=secrets.token_hex())
         self._workdir = Path(task.workdir)
         self._stored: Any = None  # the dataset in the object store, once somebody needs it
         self._worked = False  # whether any worker has come as far as a plan
-        self._timing: set[str] = set()  # kinds of devices whose width is being timed
+        self._timing: dict[str, float] = {}  # kinds whose width is being timed, since when
         self._workers = [
             self._new(f"worker-{k}", slots) for k in range(wanted or slots.now)
         ]
@@ -70,9 +75,12 @@ class Driver:
         worker's kind, or else the first of a kind times it. Raises InputError where a
         worker cannot train this run, and at the end for trials that no worker survived.
         """
-        self._leases, self._given = Leases(trials), width
+        self._leases, self._given = Leases(trials, len(self._workers)), width
         pause = WAITS[0]
+        driver = self._workdir / DRIVER
         try:
+            with refusals(self._workdir):
+                driver.write_text(self._task.token)
             while not self._leases.over:
                 self._begin()
                 waiting = {w.future: w for w in self._workers if w.future is not None}
@@ -87,12 +95,13 @@ class Driver:
         finally:
             for worker in self._workers:
                 actors.end_worker(worker.actor)
+            driver.unlink(missing_ok=True)
         if aside := self._leases.aside:
             lost = [trial for lease in aside for trial in lease.trials]
             raise InputError(
                 f"{len(lost)} trials could not be trained, {_few(lost)}: lost with their "
-                f"workers three times ({aside[0].reason}); the others are kept, and the "
-                "same command tries these again"
+                f"workers again and again ({aside[0].reason}); the others are kept, and "
+                "the same command tries these again"
             )
 
     def _new(self, name: str, slots: actors.Slots) -> _Worker:
@@ -126,11 +135,14 @@ class Driver:
         if worker.lease is not None:
             self._leases.lost(worker, str(lost))
             worker.lease = None
+            if not lost.gone:  # but perhaps its GPU, until another process has it
+                actors.restart_worker(worker.actor)
+                lost.gone = True
         elif worker.failures >= START_FAILURES and not self._worked:
             raise InputError(
                 f"workers cannot start: {lost}; is this jaxmem installed on all nodes?"
             )
-        self._timing.discard(worker.layout.kind)
+        self._timing.pop(worker.layout.kind, None)
         if lost.gone:
             worker.plan, worker.step = None, self._ask_versions
         pause = RETRY_SECONDS[0] * 2 ** (worker.failures - 1)
@@ -167,16 +179,25 @@ class Driver:
         worker.layout, worker.step = layout, self._ask_plan
 
     def _ask_plan(self, worker: _Worker) -> None:
-        if worker.layout.kind in self._timing:
+        since, now = self._timing.get(worker.layout.kind), time.monotonic()
+        if since is not None and now - since < TIMING_SECONDS:
             return  # another worker's answer will do
         width = self._given or read_layouts(self._workdir).width(worker.layout.kind)
         if width is None:
-            self._timing.add(worker.layout.kind)
-        self._call(worker, self._got_plan, "plan", width)
+            self._timing[worker.layout.kind] = now
+        got = functools.partial(self._got_plan, asked=width or 1)
+        self._call(worker, got, "plan", width)
 
-    def _got_plan(self, worker: _Worker, plan: Plan) -> None:
-        self._timing.discard(worker.layout.kind)
+    def _got_plan(self, worker: _Worker, plan: Plan | None, asked: int) -> None:
+        self._timing.pop(worker.layout.kind, None)
+        if plan is None:
+            return self._halve(worker, asked)  # and ask again
         self._worked = True
+        known = read_layouts(self._workdir).width(worker.layout.kind)
+        if self._given is None and known is not None and known != plan.width:
+            # Settled since it was asked: another was faster, or its memory short.
+            rounds = max(1, plan.rounds * plan.width // known)
+            plan = plan._replace(width=known, rounds=rounds)
         settle(self._workdir, worker.layout._replace(width=plan.width))
         worker.plan, worker.step, worker.block_seconds = plan, self._deal, None
 
@@ -202,7 +223,8 @@ class Driver:
         assert lease is not None and plan is not None
         worker.lease, worker.failures = None, 0
         if returned is None:
-            self._narrow(worker, plan)
+            self._leases.lost(worker, "out of memory", blame=False)
+            self._halve(worker, plan.width)
             return None
         now, side_by_side = time.monotonic(), plan.devices * plan.width
         blocks = -(-len(lease.trials) // (side_by_side * plan.rounds))
@@ -214,13 +236,14 @@ class Driver:
         block = Block([lease.trials[k] for k in new], rows, None, returned.waited)
         return Finished(block, worker.layout._replace(width=plan.width))
 
-    def _narrow(self, worker: _Worker, plan: Plan) -> None:
-        """Halve the width of a kind of device whose memory was short."""
-        self._leases.lost(worker, "out of memory", blame=False)
-        if plan.width == 1:
+    def _halve(self, worker: _Worker, width: int) -> None:
+        """Settle half a width for a kind of device whose memory was short."""
+        if width == 1:
             raise InputError(TOO_LARGE)
         self._given = None
-        settle(self._workdir, worker.layout._replace(width=plan.width // 2))
+        known = read_layouts(self._workdir).width(worker.layout.kind)
+        width = min(width // 2, known or width)  # another may have halved it twice
+        settle(self._workdir, worker.layout._replace(width=width))
 
 
 def _few(trials: list[int]) -> str:

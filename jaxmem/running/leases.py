@@ -9,8 +9,9 @@ from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 SECONDS = 20.0  # about what a lease takes
-LOSSES = 3  # of one lease, until it is set aside
-STRAGGLER_SECONDS = 600.0  # no lease is given to a second worker before
+LOSSES = 3  # of one lease, by as many workers, until it is set aside
+MOST_LOSSES = 3 * LOSSES  # of one lease, by however few
+STRAGGLER_SECONDS = 600.0  # no lease is given to a further worker before
 STRAGGLER_TIMES = 10  # and before it took this many times the median
 
 
@@ -19,6 +20,7 @@ class Lease(NamedTuple):
 
     trials: tuple[int, ...]
     losses: int = 0
+    losers: frozenset[Hashable] = frozenset()  # who lost it
 
 
 class Aside(NamedTuple):
@@ -34,12 +36,17 @@ class _Running(NamedTuple):
 
 
 class Leases:
-    """Deals out trials, until each was returned or set aside."""
+    """Deals out trials, until each was returned or set aside.
 
-    def __init__(self, trials: Sequence[int]):
+    A lease that was lost goes to another worker, since the fault may be the loser's: a GPU
+    that fails at once would else set aside one lease after another.
+    """
+
+    def __init__(self, trials: Sequence[int], workers: int = 1):
+        self._workers = workers
         self._rest = deque(trials)
         self._again: deque[Lease] = deque()
-        self._running: dict[Hashable, _Running] = {}  # by who has it
+        self._running: dict[Hashable, _Running] = {}  # by who has it, the newest last
         self._left = set(trials)
         self._seconds: list[float] = []
         self.aside: list[Aside] = []
@@ -55,14 +62,18 @@ class Leases:
         return len(self._rest) + sum(len(lease.trials) for lease in self._again)
 
     def take(self, holder: Hashable, most: int, now: float) -> Lease | None:
-        """A lease for who has none: a lost one, else new trials, else a straggler's."""
-        lease = None
-        if self._again:
-            lease = self._again.popleft()
-        elif self._rest:
+        """A lease for who has none: a lost one, else new trials, else a straggler's.
+
+        One that this holder lost itself comes after new trials, and only if nobody is at
+        work who might take it.
+        """
+        lease = self._lost_by_others(holder)
+        if lease is None and self._rest:
             count = min(most, len(self._rest))
             lease = Lease(tuple(self._rest.popleft() for _ in range(count)))
-        else:
+        if lease is None and self._again and not self._at_work():
+            lease = self._again.popleft()
+        if lease is None:
             lease = self._overdue(now)
         if lease is not None:
             self._running[holder] = _Running(lease, now)
@@ -84,28 +95,45 @@ class Leases:
         lease = self._running.pop(holder).lease
         if self._held(lease) or self._left.isdisjoint(lease.trials):
             return  # another has it, or has returned it
-        lease = lease._replace(losses=lease.losses + blame)
-        if lease.losses < LOSSES:
+        if blame:
+            losers = lease.losers | {holder}
+            lease = lease._replace(losses=lease.losses + 1, losers=losers)
+        enough = lease.losses >= LOSSES and len(lease.losers) >= min(LOSSES, self._workers)
+        if not enough and lease.losses < MOST_LOSSES:
             self._again.append(lease)
         else:
             self.aside.append(Aside(lease.trials, reason))
             self._left.difference_update(lease.trials)
 
+    def _lost_by_others(self, holder: Hashable) -> Lease | None:
+        """The first lost lease that a holder has not lost, or that all have."""
+        for place, lease in enumerate(self._again):
+            if holder not in lease.losers or len(lease.losers) >= self._workers:
+                del self._again[place]
+                return lease
+        return None
+
+    def _at_work(self) -> bool:
+        """Whether anybody has trials that are still wanted."""
+        held = self._running.values()
+        return any(not self._left.isdisjoint(each.lease.trials) for each in held)
+
     def _held(self, lease: Lease) -> bool:
         return any(other.lease.trials == lease.trials for other in self._running.values())
 
     def _overdue(self, now: float) -> Lease | None:
-        """The lease of a straggler, if only one has it."""
+        """The lease of a straggler, whose other holders, if any, are stragglers too."""
         if not self._seconds:
             return None
         patience = STRAGGLER_TIMES * statistics.median(self._seconds)
-        holders: dict[tuple[int, ...], list[_Running]] = {}
+        newest: dict[tuple[int, ...], _Running] = {}
         for running in self._running.values():
-            holders.setdefault(running.lease.trials, []).append(running)
-        for only, *others in holders.values():
-            waited = now - only.since
-            if not others and waited > max(STRAGGLER_SECONDS, patience):
-                return only.lease
+            # What another has returned is no longer waited for.
+            if not self._left.isdisjoint(running.lease.trials):
+                newest[running.lease.trials] = running
+        for running in newest.values():
+            if now - running.since > max(STRAGGLER_SECONDS, patience):
+                return running.lease
         return None
 
 

@@ -43,7 +43,7 @@ from jaxmem.storage.config import default_workdir
 from jaxmem.storage.layouts import read_layouts, with_layout
 from jaxmem.storage.shares import parse_share
 from jaxmem.storage.store import TrialStore
-from jaxmem.storage.workdir import locked
+from jaxmem.storage.workdir import left_in_flight, locked
 from jaxmem.training.batches import BATCHINGS, Batching
 from jaxmem.training.subsets import Sampling
 
@@ -125,6 +125,11 @@ def run_trials(
         slots = stack.enter_context(_workers(cluster, workers, share))
         use_all_cores()  # before anything starts JAX
         stack.enter_context(jax.enable_x64(False))  # which would draw other numbers
+        if slots is not None and jax.default_backend() != "cpu":
+            raise InputError(
+                f"JAX has started on the {jax.default_backend()}, which the workers need; "
+                "call run_trials with a cluster before anything uses JAX"
+            )
         width = None if width is None else whole("width", width, least=1)
         one_of("placement", placement, PLACINGS)
         goal = None if until_se is None else make_goal(until_se, se_quantile, se_of)
@@ -174,7 +179,10 @@ def run_trials(
             done = own.size - len(lacking)
             with contextlib.closing(blocks):
                 _store(folder, store, blocks, watch, kept, done, own.size)
-            TrainingOnDisk(folder, part.name if part else "").remove()
+        # Without shares, all; else our own, and what a former number of shares left.
+        done_with = [part.name, *left_in_flight(folder, part)] if part else [""]
+        for writer in done_with:
+            TrainingOnDisk(folder, writer).remove()
         return open_run(folder)
 
 

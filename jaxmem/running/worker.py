@@ -25,6 +25,8 @@ from jaxmem.training.ensemble import Ensemble, Plan, run_blocks
 from jaxmem.training.programs import Programs
 from jaxmem.version import __version__
 
+DRIVER = ".driver"  # of a workdir, while a driver is at work
+
 
 class Versions(NamedTuple):
     """What driver and workers must agree in."""
@@ -53,6 +55,7 @@ class Task(NamedTuple):
     source: dict[str, Any] | None = (
         None  # arguments of `load_dataset`, where they are known
     )
+    token: str = ""  # what `DRIVER` holds
     cpus: int | None = None  # CPU cores to train on; None: on an accelerator
 
 
@@ -76,6 +79,7 @@ class Worker:
     def set_up(self, task: Task) -> bool:
         """Load the dataset by its name; False: it cannot be had here, or is another."""
         self._task = task
+        jax.config.update("jax_enable_x64", False)  # which would draw other numbers
         if os.path.isdir(task.folder):
             os.chdir(task.folder)
         if task.cpus is not None:
@@ -119,9 +123,14 @@ class Worker:
         """The kind of its devices and machine; of no width yet."""
         return Layout.here(0)
 
-    def plan(self, width: int | None) -> Plan:
-        """How it trains with a width; None: times a few."""
-        return make_plan(self._ensemble, width)
+    def plan(self, width: int | None) -> Plan | None:
+        """How it trains with a width; None: times a few. Gives None if memory is short."""
+        try:
+            return make_plan(self._ensemble, width)
+        except (jax.errors.JaxRuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            return None
 
     def train(self, trials: tuple[int, ...], plan: Plan) -> Returned | None:
         """Train a lease; None: it does not fit into memory at this width."""
@@ -146,7 +155,11 @@ class Worker:
         return Returned(rows, waited)
 
     def _sees_workdir(self) -> bool:
-        return (Path(self._task.workdir) / "config.json").exists()
+        """Whether it is the driver's: a copy has another token, or none."""
+        try:
+            return (Path(self._task.workdir) / DRIVER).read_text() == self._task.token
+        except (OSError, ValueError):
+            return False
 
     def _room(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         where = self._task.workdir if self._sees_workdir() else None

@@ -17,6 +17,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from jaxmem._shared.devices import rounding
 from jaxmem._shared.files import refusals
 from jaxmem._shared.progress import say
 from jaxmem.models.contract import PyTree
@@ -100,23 +101,40 @@ class TrainingOnDisk:
         self._saved = time.perf_counter()
 
     def load(self, trials: np.ndarray, like: TrainState) -> tuple[int, TrainState] | None:
-        """(steps done, states) of these very trials, whoever trained them, or None."""
+        """(steps done, states) of these very trials, whoever trained them, or None.
+
+        Only what was trained on a machine that rounds as this one does is taken up: the
+        trials are stored as trained here. The width is in the number of trials.
+        """
         one = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), like)
-        try:
-            found = []
-            for manager in _readers(self._root):
+        wanted = {"trials": trials.tolist(), "machine": rounding()}
+        found = []
+        for folder in _folders(self._root):
+            with self._whole(folder):
+                manager = _manager(folder, writes=False)
                 if (number := manager.latest_step()) is not None:
                     about = _about(manager, number)
-                    if about["trials"] == trials.tolist():
-                        found.append((about["steps"], number, manager))
-            if not found:
-                return None
-            steps, number, manager = max(found, key=lambda block: block[0])
-            return steps, _load(manager, number, one, trials.size)
+                    if wanted.items() <= about.items():
+                        found.append((about["steps"], number, manager, folder))
+        for steps, number, manager, folder in sorted(found, key=_steps, reverse=True):
+            with self._whole(folder):
+                return steps, _load(manager, number, one, trials.size)
+        return None
+
+    @contextlib.contextmanager
+    def _whole(self, folder: Path) -> Iterator[None]:
+        """Passes over what cannot be read, and removes it if this process wrote it.
+
+        Another's may be about to be replaced by its writer.
+        """
+        try:
+            yield
         except Exception as error:  # whatever Orbax makes of damaged files
-            say(f"{self._root} is damaged ({type(error).__name__}): training anew")
-            shutil.rmtree(self._folder, ignore_errors=True)
-            return None
+            if folder == self._folder:
+                say(f"{folder} is damaged ({type(error).__name__}): training anew")
+                self._close()
+                for path in folder.glob("[0-9]*"):  # the folders of others stay
+                    shutil.rmtree(path, ignore_errors=True)
 
     def steps_done(self, trials: np.ndarray, steps: int, states: TrainState) -> None:
         """Keep the states if the last time is SECONDS ago.
@@ -131,12 +149,15 @@ class TrainingOnDisk:
 
     def remove(self) -> None:
         """Forget it: what this process had to train is finished."""
-        if self._manager is not None:
-            self._manager.close()
-            self._manager = None
+        self._close()
         shutil.rmtree(self._folder, ignore_errors=True)
         with contextlib.suppress(OSError):
             self._root.rmdir()  # unless others are there
+
+    def _close(self) -> None:
+        if self._manager is not None:
+            self._manager.close()
+            self._manager = None
 
     def _open(self) -> ocp.CheckpointManager:
         if self._manager is None:
@@ -146,8 +167,16 @@ class TrainingOnDisk:
 
 def _readers(folder: Path) -> list[ocp.CheckpointManager]:
     """Those of all writers; they remove nothing, since others may be writing."""
-    folders = [folder, *sorted(folder.glob("[!0-9]*/"))] if folder.exists() else []
-    return [_manager(path, writes=False) for path in folders]
+    return [_manager(path, writes=False) for path in _folders(folder)]
+
+
+def _folders(folder: Path) -> list[Path]:
+    """Those of all writers."""
+    return [folder, *sorted(folder.glob("[!0-9]*/"))] if folder.exists() else []
+
+
+def _steps(found: tuple) -> int:
+    return found[0]
 
 
 def _manager(
@@ -166,7 +195,12 @@ def _manager(
 
 def _save(manager, number, trials, count, tree, steps=None) -> None:
     host = jax.tree.map(lambda a: np.array(a[:count]), tree)
-    about = {"trials": [int(t) for t in trials], "steps": steps, "saved": time.time()}
+    about = {
+        "trials": [int(t) for t in trials],
+        "steps": steps,
+        "saved": time.time(),
+        "machine": rounding(),
+    }
     with refusals(manager.directory, AGAIN):
         manager.save(
             number,

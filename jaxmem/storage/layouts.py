@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxmem._shared.devices import device_kind, hardware, rounding
-from jaxmem._shared.files import read_json, refusals
+from jaxmem._shared.files import reason, refusals
 from jaxmem._shared.updating import update
 from jaxmem.errors import InputError
 
@@ -53,11 +53,14 @@ class Layouts(NamedTuple):
 
 
 def read_layouts(workdir: Path) -> Layouts:
-    """What plan.json says; nothing where it cannot be read."""
+    """What plan.json says; nothing where there is none. Raises InputError if damaged."""
+    path = workdir / PLAN
     try:
-        return _parsed(read_json(workdir / PLAN))
-    except InputError:
+        return _loaded(path.read_bytes(), path)
+    except FileNotFoundError:
         return Layouts((), {})
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
 
 
 def settle(
@@ -66,14 +69,12 @@ def settle(
     """Write down a layout for its kind of device, and how many rounds a block takes here.
 
     replace: whether it takes the place of one that another process wrote down meanwhile.
-    Raises InputError where it cannot be written.
+    Raises InputError where it cannot be written, or is damaged.
     """
+    path = workdir / PLAN
 
     def change(old: bytes | None) -> bytes:
-        try:
-            found = _parsed(json.loads(old)) if old else Layouts((), {})
-        except ValueError:
-            found = Layouts((), {})
+        found = Layouts((), {}) if old is None else _loaded(old, path)
         if replace or found.width(layout.kind) is None:
             found = found.using(layout)
         if rounds is not None and found.width(layout.kind) == layout.width:
@@ -86,7 +87,7 @@ def settle(
         return (json.dumps(values, indent=2) + "\n").encode()
 
     with refusals(workdir):
-        return _parsed(json.loads(update(workdir / PLAN, change)))
+        return _loaded(update(path, change), path)
 
 
 def with_layout(workdir: Path, known: Layouts, layout: Layout) -> Layouts:
@@ -102,7 +103,23 @@ def rounds_key(width: int) -> str:
     return f"{hardware()}, width {width}"
 
 
-def _parsed(values: Any) -> Layouts:
+def _damaged(path: Path, why: str) -> InputError:
+    # Taken for empty, it would number layouts anew, and stored numbers name wrong ones.
+    return InputError(
+        f"{path} is damaged ({why}); put back a copy of it, or remove it: then it is lost "
+        "on which machines the trials were trained, and widths are timed anew"
+    )
+
+
+def _loaded(text: bytes, path: Path) -> Layouts:
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise _damaged(path, reason(error)) from None
+    return _parsed(values, path)
+
+
+def _parsed(values: Any, path: Path) -> Layouts:
     """From JSON, also of earlier workdirs, which had a plan for each number of devices."""
     try:
         if "layouts" in values:
@@ -113,5 +130,5 @@ def _parsed(values: Any) -> Layouts:
             kind = where.partition(" x ")[2]
             found = found.using(Layout(kind, where, int(plan["width"])))
         return found
-    except (AttributeError, KeyError, TypeError, ValueError):
-        return Layouts((), {})
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise _damaged(path, f"{type(error).__name__}: {reason(error)}") from None

@@ -10,6 +10,7 @@ WORKDIR/lock, locks/    held by the processes that train, empty
 
 import contextlib
 import fcntl
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +24,7 @@ from jaxmem.data import Dataset
 from jaxmem.errors import InputError
 from jaxmem.storage.shares import Share
 
+SHARE_SECONDS = 3.0  # that a share waits for who holds the lock for a moment
 OTHERS = "wait for it, or give another --workdir"
 
 
@@ -48,7 +50,7 @@ def locked(workdir: Path, share: Share | None = None) -> Iterator[None]:
         if share is None:
             _hold(held, workdir / "lock", fcntl.LOCK_EX, busy)
         else:
-            _hold(held, workdir / "lock", fcntl.LOCK_SH, busy)
+            _hold(held, workdir / "lock", fcntl.LOCK_SH, busy, SHARE_SECONDS)
             _hold_share(held, workdir, share)
         yield
 
@@ -68,16 +70,49 @@ def _hold_share(held: contextlib.ExitStack, workdir: Path, share: Share) -> None
                 _hold(probe, path, fcntl.LOCK_SH, f"{busy}; {OTHERS}")
 
 
-def _hold(held: contextlib.ExitStack, path: Path, kind: int, busy: str) -> None:
-    """Lock a file until `held` is closed; raises InputError(busy) where another has it."""
+def _hold(
+    held: contextlib.ExitStack, path: Path, kind: int, busy: str, seconds: float = 0.0
+) -> None:
+    """Lock a file until `held` is closed.
+
+    Raises InputError(busy) where another has it, and has it still after so many seconds.
+    """
     with refusals(path.parent):
-        file = held.enter_context(open(path, "w"))
+        # NFS gives a shared lock to who may read, an exclusive one to who may write.
+        file = held.enter_context(open(path, "a+"))
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return fcntl.flock(file, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                raise InputError(busy) from None
+            time.sleep(0.1)
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise InputError(f"cannot lock {path}: {error.strerror}") from None
+            return say(
+                f"{path} cannot be locked ({error.strerror}): let no other run write"
+            )
+
+
+def left_in_flight(workdir: Path, share: Share) -> list[str]:
+    """Names of shares of other counts that left states in flight, and train no more."""
+    folders = (workdir / "in_flight").glob("share-*-of-*")
+    others = [f.name for f in folders if not f.name.endswith(f"-of-{share.count}")]
+    return [name for name in others if _free(workdir / "locks" / name)]
+
+
+def _free(path: Path) -> bool:
+    """Whether it is certain that nobody holds a lock."""
     try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno not in NO_LOCKS:
-            raise InputError(busy) from None
-        say(f"{path} cannot be locked ({error.strerror}): let no other run write")
+        with open(path) as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def setting_up(workdir: Path) -> contextlib.AbstractContextManager[None]:

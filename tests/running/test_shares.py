@@ -73,6 +73,18 @@ def test_the_number_of_shares_may_change(small, tiny, tiny_recipe, tmp_path):
     np.testing.assert_array_equal(run.train_margin, whole.train_margin)
 
 
+def test_no_states_in_flight_stay(small, tiny, tiny_recipe, tmp_path):
+    """Those of a former number of shares; and without shares all, though none lacks."""
+    jaxmem.run_trials(tiny, 8, tmp_path, **tiny_recipe)
+    folder = tmp_path / "in_flight"
+    for name in ("share-0-of-3", "share-1-of-2", "0"):
+        (folder / name).mkdir(parents=True)
+    jaxmem.run_trials(tiny, 8, tmp_path, share="0/2", **tiny_recipe)
+    assert sorted(path.name for path in folder.iterdir()) == ["0", "share-1-of-2"]
+    jaxmem.run_trials(tiny, 8, tmp_path, **tiny_recipe)
+    assert not folder.exists()
+
+
 def test_estimates_say_how_many_of_how_many(tmp_path, capsys):
     flags = ["--trials=128", "--epochs=1", "--width=1", f"--workdir={tmp_path}"]
     assert run.main([*flags, "--share=1/2"]) == 0

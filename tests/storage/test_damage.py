@@ -108,6 +108,11 @@ def test_damaged_companions(run, tiny, tiny_recipe, name, content):
     if name == "examples.npz":
         with pytest.raises(InputError, match=r"examples\.npz"):
             jaxmem.open_run(run.workdir)
+    elif content is not None:  # begun anew, its numbers would name other layouts
+        with pytest.raises(InputError, match=r"plan\.json is damaged .* or remove it"):
+            jaxmem.run_trials(tiny, 71, run.workdir, margins=True, **tiny_recipe)
+        assert path.read_bytes() == content
+        path.unlink()
     assert_same(run, jaxmem.run_trials(tiny, 70, run.workdir, margins=True, **tiny_recipe))
     jaxmem.open_run(run.workdir)
 

@@ -1,6 +1,11 @@
 """Shares of a workdir: which trials, and who excludes whom."""
 
+import contextlib
+import errno
+import fcntl
+import os
 import shutil
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +13,11 @@ import pytest
 
 import jaxmem
 from jaxmem import InputError
+from jaxmem.storage import workdir
 from jaxmem.storage.layouts import Layout, read_layouts, settle
 from jaxmem.storage.shares import Share, parse_share
 from jaxmem.storage.store import create_store
-from jaxmem.storage.workdir import last_one_out, locked
+from jaxmem.storage.workdir import last_one_out, left_in_flight, locked, setting_up
 
 SLURM = {
     "SLURM_ARRAY_TASK_ID": "7",
@@ -60,7 +66,8 @@ def test_what_is_no_share(text, environment, said):
         parse_share(text, environment)
 
 
-def test_who_excludes_whom(tmp_path):
+def test_who_excludes_whom(tmp_path, monkeypatch):
+    monkeypatch.setattr(workdir, "SHARE_SECONDS", 0.0)
     with locked(tmp_path, Share(0, 2)), locked(tmp_path, Share(1, 2)):
         for share, said in (
             (Share(0, 2), r"another process trains share 0/2 of"),
@@ -79,6 +86,54 @@ def test_who_excludes_whom(tmp_path):
         pass
     with last_one_out(tmp_path) as last:
         assert last
+
+
+def test_a_share_waits_for_who_looks_whether_it_was_the_last(tmp_path):
+    """That one has the lock for a moment."""
+    with contextlib.ExitStack() as looking:
+        looking.enter_context(locked(tmp_path))
+        timer = threading.Timer(0.3, looking.close)
+        timer.start()
+        with locked(tmp_path, Share(0, 2)):
+            timer.join()
+
+
+def test_states_of_a_former_number_of_shares(tmp_path):
+    """They are done with once nobody trains in that many shares."""
+    (tmp_path / "config.json").touch()
+    for name in ("share-0-of-3", "share-1-of-2", "share-0-of-12", "worker-0"):
+        (tmp_path / "in_flight" / name).mkdir(parents=True)
+    found = left_in_flight(tmp_path, Share(0, 2))
+    assert sorted(found) == ["share-0-of-12", "share-0-of-3"]
+    with locked(tmp_path, Share(0, 3)):
+        assert left_in_flight(tmp_path, Share(0, 2)) == ["share-0-of-12"]
+    assert left_in_flight(tmp_path, Share(0, 12)) != found
+
+
+def test_locks_by_the_rules_of_nfs(tmp_path, monkeypatch):
+    """A shared lock needs a file that is open for reading, an exclusive one for writing."""
+
+    def flock(file, kind):
+        missing = os.O_WRONLY if kind & fcntl.LOCK_SH else os.O_RDONLY
+        if fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE == missing:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+    (tmp_path / "locks").mkdir()
+    (tmp_path / "locks" / "share-0-of-3").touch()
+    monkeypatch.setattr(fcntl, "flock", flock)
+    for share in (None, Share(0, 2)):
+        with locked(tmp_path, share), setting_up(tmp_path):
+            pass
+
+
+def test_a_lock_that_fails_is_no_other_run(tmp_path, monkeypatch):
+    def flock(file, kind):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    said = f"cannot lock {tmp_path / 'lock'}: Input/output error"
+    with pytest.raises(InputError, match=said), locked(tmp_path):
+        pass
 
 
 def test_a_width_is_settled_once(tmp_path):
@@ -101,6 +156,18 @@ def test_plans_of_earlier_workdirs_are_read(tmp_path):
     old = Path(__file__).parents[1] / "workdirs" / "format3" / "plan.json"
     shutil.copy(old, tmp_path / "plan.json")
     assert read_layouts(tmp_path).width("cpu, jax 0.10.2") == 1
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"layouts": [{}], "rounds": {}}'])
+def test_a_damaged_plan_is_not_begun_anew(tmp_path, content):
+    """Stored trials have the numbers of its layouts."""
+    (tmp_path / "plan.json").write_text(content)
+    said = f"{tmp_path / 'plan.json'} is damaged .*; put back a copy of it, or remove it"
+    with pytest.raises(InputError, match=said):
+        settle(tmp_path, Layout("gpu", "8 x gpu", 4))
+    with pytest.raises(InputError, match=said):
+        read_layouts(tmp_path)
+    assert (tmp_path / "plan.json").read_text() == content
 
 
 def test_shares_are_refused(tiny, tiny_recipe, tmp_path, monkeypatch):

@@ -1,5 +1,7 @@
 """Models and states in flight of several processes on one workdir."""
 
+import shutil
+
 import jax
 import numpy as np
 from runs import LIKE
@@ -30,6 +32,35 @@ def test_another_worker_takes_up_a_training(tmp_path, monkeypatch):
     assert other.load(trials, states(0))[0] == 5
     TrainingOnDisk(tmp_path).remove()  # the run's end
     assert not (tmp_path / "in_flight").exists()
+
+
+def test_what_another_is_replacing_is_passed_over(tmp_path, monkeypatch, capsys):
+    """Our own states stay, and are taken up; only our own are removed when damaged."""
+    monkeypatch.setattr(checkpoints, "SECONDS", 0)
+    trials = np.array([4, 5], np.int32)
+    for name, steps in (("worker-0", 3), ("worker-1", 8)):
+        TrainingOnDisk(tmp_path, name).steps_done(trials, steps, states(steps))
+    theirs = tmp_path / "in_flight" / "worker-1" / "1"
+    shutil.rmtree(theirs / "model")
+    ours = TrainingOnDisk(tmp_path, "worker-0")
+    assert ours.load(trials, states(0))[0] == 3
+    shutil.rmtree(theirs / "about")
+    assert ours.load(trials, states(0))[0] == 3
+    assert theirs.exists() and "damaged" not in capsys.readouterr().err
+    shutil.rmtree(tmp_path / "in_flight" / "worker-0" / "1" / "about")
+    assert ours.load(trials, states(0)) is None and "damaged" in capsys.readouterr().err
+    ours.steps_done(trials, 4, states(4))
+    assert ours.load(trials, states(0))[0] == 4
+
+
+def test_states_of_another_machine_are_not_taken_up(tmp_path, monkeypatch):
+    """They would be stored as trained here, and other machines round otherwise."""
+    monkeypatch.setattr(checkpoints, "SECONDS", 0)
+    trials = np.array([4, 5], np.int32)
+    TrainingOnDisk(tmp_path).steps_done(trials, 3, states(3))
+    assert TrainingOnDisk(tmp_path).load(trials, states(0))[0] == 3
+    monkeypatch.setattr(checkpoints, "rounding", lambda: "8 x gpu, jax 0.1")
+    assert TrainingOnDisk(tmp_path).load(trials, states(0)) is None
 
 
 def test_the_newest_model_of_a_trial_counts(tmp_path):
