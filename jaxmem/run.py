@@ -50,6 +50,12 @@ def make_parser() -> argparse.ArgumentParser:
     add_memory(add)
     add_influence_matrix(add)
     add("--pdf", action="store_true", help="the figures also as vector graphics, in PDF")
+    add(
+        "--report",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="write report.html at the end, which takes a minute for MNIST (default: do)",
+    )
     return parser
 
 
@@ -65,6 +71,7 @@ def _run(
     memory: float,
     influence_matrix: bool,
     pdf: bool,
+    report: bool,
     **arguments,
 ) -> None:
     start = time.perf_counter()
@@ -80,6 +87,7 @@ def _run(
         memory=memory,
         influence_matrix=influence_matrix,
         pdf=pdf,
+        report=report,
         start=start,
     )
     if arguments["share"] is None:
@@ -106,6 +114,7 @@ def _estimate(
     memory: float,
     influence_matrix: bool,
     pdf: bool,
+    report: bool,
     start: float,
 ) -> None:
     if not run.trials.size:
@@ -122,10 +131,12 @@ def _estimate(
         summary = summarize(run, pairs, mem_threshold, memory, start)
         write_json(run.workdir / "summary.json", summary._asdict())
     print_table(summary, {"ensemble": _layout(run), "results": str(run.workdir)})
+    if not report:
+        return
     thresholds = mem_threshold, infl_threshold
     try:
-        report = make_report(run, data, *thresholds, memory=memory, summary=summary)
-        print(f"{'report':<23}{report.save(run.workdir / 'report.html')}")
+        made = make_report(run, data, *thresholds, memory=memory, summary=summary)
+        print(f"{'report':<23}{made.save(run.workdir / 'report.html')}")
     except Exception as error:  # hours of training do not end in an error for its sake
         say(
             f"warning: no report: {reason(error)}; "

@@ -129,7 +129,8 @@ def test_real_mnist_through_tfds(shared, tmp_path):
     command = [
         *(sys.executable, "-m", "jaxmem.run", "--dataset=mnist"),
         f"--data-dir={shared / 'tfds'}",
-        *("--trials=6", "--epochs=1", "--hidden=32", f"--workdir={tmp_path}"),
+        *("--trials=6", "--epochs=1", "--hidden=32", "--no-report"),
+        f"--workdir={tmp_path}",
     ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -140,3 +141,4 @@ def test_real_mnist_through_tfds(shared, tmp_path):
     assert opened.included.sum(axis=1).tolist() == [42_000] * 6
     assert opened.test_accuracy.min() > 0.9
     assert "42,000" not in done.stdout and "of 60,000" in done.stdout
+    assert not (tmp_path / "report.html").exists()
