@@ -9,6 +9,7 @@ import pytest
 
 import jaxmem
 from jaxmem import report as command
+from jaxmem.reporting.decisions import read_decisions
 from jaxmem.reporting.parts import MISSING, fraction, pack
 from jaxmem.reporting.report import make_report
 from jaxmem.reporting.sheets import plan_thumbnails, sheets
@@ -118,11 +119,14 @@ def test_bad_input_is_one_line(run, file, tiny, tiny_recipe, tmp_path, capsys):
     stranger = tmp_path / "stranger"
     stranger.mkdir()
     (stranger / "thesis.tex").write_text("")
+    (stranger / "data").mkdir()  # as reports have, too
+    (stranger / "data" / "own.js").write_text("precious")
     (tmp_path / "no.csv").write_text("row,id\n1,2\n")
     head = "row,id,decision,new_label\n"
     (tmp_path / "id.csv").write_text(f"{head}1,beef,wrong,\n")
     (tmp_path / "word.csv").write_text(f"{head}0,{run.tr_ids[0]},bad,\n")
     (tmp_path / "class.csv").write_text(f"{head}0,{run.tr_ids[0]},wrong,7\n")
+    (tmp_path / "twice.csv").write_text(head + f"0,{run.tr_ids[0]},hard,\n" * 2)
     good = tmp_path / "good.csv"
     good.write_text(f"{head}0,{run.tr_ids[0]},wrong,\n")
     capsys.readouterr()
@@ -142,13 +146,41 @@ def test_bad_input_is_one_line(run, file, tiny, tiny_recipe, tmp_path, capsys):
         ([w, f"{d}/id.csv"], "line 2: the training set of"),
         ([w, f"{d}/word.csv"], "'bad' is no decision: wrong, hard, rare"),
         ([w, f"{d}/class.csv"], "there is no class '7'"),
+        ([w, f"{d}/twice.csv"], "line 3: row 0 is decided twice"),
         ([w, f"--decisions={good}", "--write=cleaned.npz"], "needs the data"),
+        ([w, f"--decisions={good}", "--write=good.csv"], "must end in .npz"),
         ([w, "--compare=nowhere"], "nowhere holds no jaxmem run"),
         ([w, f"--compare={empty.workdir}"], "has no finished trials yet"),
     ):
         assert command.main(flags) == 2, flags
         err = capsys.readouterr().err
         assert err.startswith("jaxmem: ") and said in err and err.count("\n") == 1, err
+    assert (stranger / "data" / "own.js").read_text() == "precious"
+
+
+def test_a_folder_is_made_anew_beside_what_is_not_ours(run, tmp_path):
+    first = make_report(run).save(tmp_path / "report")
+    data = first.parent / "data"
+    (data / "train-9.js").write_text('jaxmemPart("train-9","")')
+    (data / "own.js").write_text("precious")
+    make_report(run).save(tmp_path / "report")
+    assert (data / "own.js").read_text() == "precious"
+    assert not (data / "train-9.js").exists() and (data / "train-0.js").exists()
+
+
+def test_an_id_that_stands_twice_needs_its_row(tiny, tiny_recipe, tmp_path):
+    images = tiny.train.images.copy()
+    images[5] = images[2]
+    train, test = tiny.train, tiny.test
+    data = jaxmem.make_dataset("twice", images, train.labels, test.images, test.labels)
+    run = jaxmem.run_trials(data, 3, tmp_path / "w", **tiny_recipe)
+    path = tmp_path / "d.csv"
+    for row in ("", "9", "\N{SUPERSCRIPT TWO}"):
+        path.write_text(f"row,id,decision,new_label\n{row},{run.tr_ids[2]},hard,\n")
+        with pytest.raises(jaxmem.InputError, match="stands in 2 rows"):
+            read_decisions(path, run)
+    path.write_text(f"row,id,decision,new_label\n5,{run.tr_ids[2]},hard,\n")
+    assert [decision.row for decision in read_decisions(path, run)] == [5]
 
 
 def test_a_run_of_other_data_is_not_compared(run, digits, tmp_path):
