@@ -9,7 +9,7 @@ from jaxmem.estimates.links import pair_counts
 from jaxmem.estimates.overview import count_memorized, mean_interval, overview
 from jaxmem.estimates.predictions import held_out_votes
 from jaxmem.estimates.search.pairs_above import TooManyPairs
-from jaxmem.estimates.statistics import interval, z_score
+from jaxmem.estimates.statistics import interval, p_value
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +44,8 @@ def test_links_are_the_extremes_that_stand_out(run, split, kind):
     infl, _ = run.influence_with_se(np.arange(120))
     everything = infl if split == "train" else infl.T
     words = tuple(map(Words.of, run.packed()))
-    # What is expected once among so many.
-    least = {60: 2.128045, 120: 2.393980}[everything.shape[1]]
+    others = {"train": 60, "test": 120}[split]
+    side = {"helped": "greater", "harmed": "less"}[kind]
     for line in range(0, len(everything), 7):
         known = links.index[line] >= 0
         shown = links.index[line][known]
@@ -61,7 +61,8 @@ def test_links_are_the_extremes_that_stand_out(run, split, kind):
         np.testing.assert_allclose(links.high[line][known], high)
         order = np.argsort(everything[line], kind="stable")
         five = order[-5:] if kind == "helped" else order[:5]
-        far = np.abs(z_score(counts_of(five))) > least
+        # What is expected less than once among so many.
+        far = p_value(counts_of(five), side) <= 1 / others
         expected = np.sort(everything[line][five[far]])
         np.testing.assert_allclose(np.sort(links.infl[line][known]), expected)
     assert (links.index >= 0).any() and (links.index < 0).any()
