@@ -198,7 +198,9 @@ def test_bfloat16_is_of_products_and_activations_alone(name):
 
 
 def test_unknown_model_names_the_known_ones():
-    with pytest.raises(InputError, match="unknown model 'mpl'; known: cnn, densenet100"):
+    with pytest.raises(
+        InputError, match="unknown model 'mpl'; known: airbench, cnn, densenet100"
+    ):
         make_model("mpl", Spec(10))
 
 
