@@ -108,7 +108,7 @@ def steps_of_resnet50(resized_crop: float) -> float:
     @jax.jit
     def step(state, images, views):
         seen = augment(images, views, recipe)
-        return fitting.train_step(learner, state, seen, labels, weights)
+        return fitting.train_step(learner, state, seen, labels, weights)[0]
 
     return BATCH / timed(lambda: step(state, images, views))
 

@@ -34,7 +34,7 @@ from jaxmem.models import Spec, make_model
 from jaxmem.running.planning import make_plan
 from jaxmem.training.batches import epoch_batches
 from jaxmem.training.ensemble import make_ensemble
-from jaxmem.training.fitting import make_optimizer, train_step
+from jaxmem.training.fitting import train_step
 from jaxmem.training.keys import root_key
 from jaxmem.training.recipes import recipe_for
 from jaxmem.training.subsets import (
@@ -94,7 +94,6 @@ def host_way(ensemble, models: int):
     first = jax.local_devices()[0]
     data, root = jax.device_put((jax.tree.map(np.asarray, data), root), first)
     n = data.train_labels.size
-    optimizer = make_optimizer(job.learner.recipe, job.learner.steps)
 
     start = jax.jit(lambda trial: init_trial(job, data, root, trial))
     subset_of = jax.jit(lambda trial: draw_subset(root, trial, n, job.subsets.size))
@@ -108,9 +107,8 @@ def host_way(ensemble, models: int):
 
     @jax.jit
     def step(state, images, labels, index, weight):
-        smoothing = job.learner.recipe.label_smoothing
         batch = images[index], labels[index], weight
-        return train_step(job.learner.model, optimizer, smoothing, state, *batch)
+        return train_step(job.learner, state, *batch)[0]
 
     def run():
         finished = []

@@ -52,6 +52,7 @@ _MODULES = {
             "agreement",
             "datamodels",
             "detection",
+            "dynamics",
             "judge",
             "membership",
             "privacy",

@@ -24,11 +24,11 @@ from jaxmem.estimates.results import Run
 from jaxmem.options import (
     add_influence_matrix,
     add_memory,
-    add_recipe,
     add_start,
     add_subsets,
     add_thresholds,
 )
+from jaxmem.recipe_options import add_recipe
 from jaxmem.reporting import exports, figures
 from jaxmem.reporting.report import make_report
 from jaxmem.reporting.summary import print_table, summarize

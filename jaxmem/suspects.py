@@ -20,7 +20,7 @@ from jaxmem.data.flags import add_data_flags, take_dataset
 from jaxmem.errors import InputError
 from jaxmem.estimates.opening import open_run
 from jaxmem.estimates.suspects import conclude, judge
-from jaxmem.options import add_recipe
+from jaxmem.recipe_options import add_recipe
 from jaxmem.reporting.suspects import (
     check_way,
     print_confirmation,

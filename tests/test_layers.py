@@ -18,7 +18,7 @@ COMMANDS = ("run", "suspects", "estimate", "audit", "report", "predict", "adopt"
 HEIGHT = {
     **{name: height for height, name in enumerate(FLOORS)},
     "version": FLOORS.index("errors"),
-    "options": len(FLOORS),
+    **dict.fromkeys(("options", "recipe_options"), len(FLOORS)),
     **dict.fromkeys(COMMANDS, len(FLOORS) + 1),
     **dict.fromkeys(("__init__", "__main__"), len(FLOORS) + 2),
 }

@@ -130,7 +130,7 @@ def _step(learner: Learner, fresh: TrainState) -> Callable[[_Rows], TrainState]:
 
     @_jit
     def step(state, rows):
-        return fitting.train_step(plain, state, *rows, key)
+        return fitting.train_step(plain, state, *rows, key)[0]
 
     return lambda rows: jax.tree.map(np.asarray, step(fresh, rows))
 

@@ -93,6 +93,7 @@ def configure(
     batching: Batching,
     margins: bool,
     probabilities: bool,
+    dynamics: bool,
     recipe: dict,
 ) -> Configured:
     """The run's configuration, and what makes its ensemble once there is work to do."""
@@ -124,6 +125,7 @@ def configure(
         batching=batching,
         margins=margins,
         probabilities=probabilities,
+        dynamics=dynamics,
         network=describe(model, options, given),
     )
     quantities = tuple(q.name for q in config.quantities if q.name not in BY_STORE)

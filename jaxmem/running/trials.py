@@ -73,6 +73,7 @@ def run_trials(
     keep_models: bool = False,
     margins: bool = False,
     probabilities: bool = False,
+    dynamics: bool = False,
     until_se: float | None = None,
     se_quantile: float = 0.5,
     se_of: Among = "memorized",
@@ -111,6 +112,8 @@ def run_trials(
       the label minus the log-sum-exp of the others. 16 times the size of the bits.
     probabilities: also store every class's probability of the examples that a trial does
       not see, float16: 2 bytes times classes times those examples, a trial.
+    dynamics: also store how each trial learnt each example that it saw, by what its batches
+      show: loss, margin, when it was right; 10 bytes an example and trial, which compress.
     until_se: stop before `trials` as soon as the standard error of mem has come down to
       this, at the quantile se_quantile (0.5: for half of them) over the examples with
       mem >= 0.25, or with se_of="all" over all.
@@ -150,6 +153,7 @@ def run_trials(
             batching=one_of("batching", batching, BATCHINGS),
             margins=bool(margins),
             probabilities=bool(probabilities),
+            dynamics=bool(dynamics),
             recipe=recipe,
         )
         todo = configured(data)

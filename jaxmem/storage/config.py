@@ -52,7 +52,12 @@ TERMS = {
     "start": "given or frozen parameters",
     "margins": "storing margins",
     "probabilities": "storing probabilities",
+    "dynamics": "storing learning dynamics",
 }
+
+
+# Fields that came after the first workdirs of format 3, and what those had.
+OMITTED: dict[str, Any] = {"network": None, "dynamics": False}
 
 
 class Difference(NamedTuple):
@@ -98,6 +103,7 @@ class RunConfig:
     margins: bool
     probabilities: bool
     network: Network | None = None  # None: one of ours, from its own start
+    dynamics: bool = False
 
     def __post_init__(self):
         for name in ("train_size", "test_size", "num_classes"):
@@ -141,8 +147,9 @@ class RunConfig:
     def identity(self, occasion: Occasion) -> tuple:
         """The values, hashable, of the fields that must not differ on this occasion."""
         names = [field.name for field in dataclasses.fields(self)]
-        if self.network is None:
-            names.remove("network")  # default workdirs keep their names
+        for name, default in OMITTED.items():
+            if getattr(self, name) == default:
+                names.remove(name)  # default workdirs keep their names
         return tuple(getattr(self, n) for n in names if n not in MAY_DIFFER[occasion])
 
     def differences(self, other: "RunConfig", occasion: Occasion) -> list[Difference]:
@@ -166,15 +173,16 @@ class RunConfig:
         values = dataclasses.asdict(self)
         if self.inputs is not None:
             values["inputs"] = self.inputs._asdict()
-        if self.network is None:
-            del values["network"]  # as in the first workdirs of format 3
+        for name, default in OMITTED.items():
+            if values[name] == default:
+                del values[name]  # as in the first workdirs of format 3
         return {"format": FORMAT, "jaxmem": __version__, **values}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "RunConfig":
         """The inverse of `to_json`; raises InputError for what that did not write."""
         values = {k: v for k, v in values.items() if k not in ("format", "jaxmem")}
-        values = {"network": None, **values}
+        values = {**OMITTED, **values}
         return _parsed(cls, values, "the configuration")
 
 

@@ -94,5 +94,41 @@ _ROWS = (
         "class probabilities of the examples that it did not see, in the order of rows",
         when="probabilities",
     ),
+    Quantity(
+        "cumulative_loss",
+        "float16",
+        ("train",),
+        "sum over the epochs of the cross-entropy that training saw, nats; this and the "
+        "next are 0 of examples that it did not see",
+        when="dynamics",
+    ),
+    Quantity(
+        "mean_training_margin",
+        "float16",
+        ("train",),
+        "mean over the epochs of the logit of the label minus the highest other (AUM)",
+        when="dynamics",
+    ),
+    Quantity(
+        "epochs_correct",
+        "uint16",
+        ("train",),
+        "epochs in which training got it right",
+        when="dynamics",
+    ),
+    Quantity(
+        "forgetting_events",
+        "uint16",
+        ("train",),
+        "times that it was right in one epoch and wrong in the next",
+        when="dynamics",
+    ),
+    Quantity(
+        "learnt_epoch",
+        "uint16",
+        ("train",),
+        "epoch, from 1, since which it stayed right; one more than there are: never",
+        when="dynamics",
+    ),
 )
 SCHEMA: dict[str, Quantity] = {quantity.name: quantity for quantity in _ROWS}

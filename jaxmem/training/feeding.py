@@ -9,13 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 
-from jaxmem.training import fitting
 from jaxmem.training.batches import Batches
 from jaxmem.training.chunks import drive, per_chunk, read_ahead, take_rows
 from jaxmem.training.fitting import TrainState
 from jaxmem.training.keys import GROUP
 from jaxmem.training.programs import BY_TRIAL, SHARED, Advance, Lift
-from jaxmem.training.trial import Arrays, Job, draw_batches
+from jaxmem.training.trial import Arrays, Job, draw_batches, fit_batches
 
 
 def advance_from_host(
@@ -79,9 +78,10 @@ def _fit_chunk(
     step = begin + jnp.arange(places // size, dtype=jnp.int32)
     # Steps beyond the epoch's end have no weight, so that nothing changes.
     part = jax.tree.map(lambda a: a[jnp.minimum(step, job.steps - 1)], batches)
-    labels = data.train_labels[part.index].ravel()
+    rows = part.index
+    labels = data.train_labels[rows].ravel()
     part = part._replace(
-        index=jnp.arange(places, dtype=jnp.int32).reshape(part.index.shape),
+        index=jnp.arange(places, dtype=jnp.int32).reshape(rows.shape),
         weight=jnp.where((step < job.steps)[:, None], part.weight, 0),
     )
     images = images.reshape(sources * places, *shape)
@@ -89,7 +89,7 @@ def _fit_chunk(
     def read(batch: Batches) -> tuple[jax.Array, jax.Array]:
         return images[slot * places + batch.index], labels[batch.index]
 
-    state = fitting.fit(job.learner, state, read, part)
+    state = fit_batches(job, state, read, part, rows)
     return state, jnp.isfinite(jax.tree.leaves(state.params)[0].ravel()[0])
 
 

@@ -11,6 +11,7 @@ import optax
 from jaxmem.models.contract import Model, PyTree
 from jaxmem.training.augmentation import augment
 from jaxmem.training.batches import Batches
+from jaxmem.training.dynamics import Dynamics, Seen, seen_of
 from jaxmem.training.hyperparameters import Recipe
 from jaxmem.training.inputs import Scaling, to_float
 from jaxmem.training.optimizers import make_optimizer
@@ -42,6 +43,7 @@ class TrainState(NamedTuple):
     model_state: PyTree
     opt_state: PyTree
     scaling: Scaling | None = None  # of the inputs, where they are standardised
+    dynamics: Dynamics | None = None  # of the training set, where they are wanted
 
 
 class Predictions(NamedTuple):
@@ -72,11 +74,12 @@ def train_step(
     labels_B: jax.Array,
     weights_B: jax.Array,
     key: jax.Array | None = None,
-) -> TrainState:
+) -> tuple[TrainState, jax.Array]:
     """One step on the mean cross-entropy over the examples of weight 1.
 
-    Without any, nothing changes: no momentum, no decay, no step of the schedule.
-    key: of the model's random layers, where it has some.
+    Also gives the logits [B, K] before it. Without any such example, nothing changes: no
+    momentum, no decay, no step of the schedule. key: of the model's random layers, where it
+    has some.
     """
     # 0 · NaN is NaN: an excluded example is blanked, not only weighted by 0.
     seen = weights_B > 0
@@ -94,13 +97,15 @@ def train_step(
         targets = optax.smooth_labels(targets, learner.recipe.label_smoothing)
         losses = optax.softmax_cross_entropy(logits, targets)
         total = jnp.sum(weights_B * losses)
-        return total / jnp.maximum(jnp.sum(weights_B), 1), model_state
+        return total / jnp.maximum(jnp.sum(weights_B), 1), (model_state, logits)
 
-    grads, model_state = jax.grad(loss_fn, has_aux=True)(state.params)
+    grads, (model_state, logits) = jax.grad(loss_fn, has_aux=True)(state.params)
     updates, opt_state = learner.optimizer.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     new = TrainState(params, model_state, opt_state, state.scaling)
-    return jax.tree.map(lambda a, b: jnp.where(jnp.any(seen), a, b), new, state)
+    old = state._replace(dynamics=None)
+    new = jax.tree.map(lambda a, b: jnp.where(jnp.any(seen), a, b), new, old)
+    return new, logits
 
 
 def fit(
@@ -108,20 +113,23 @@ def fit(
     state: TrainState,
     read: Callable[[Batches], tuple[jax.Array, jax.Array]],
     batches: Batches,
-) -> TrainState:
-    """Train a step on each batch.
+) -> tuple[TrainState, Seen | None]:
+    """Train a step on each batch; also what was seen, where dynamics are wanted.
 
     read(batch) gives the images [B, H, W, C] and labels int32 [B] of one batch, wherever
-    they lie.
+    they lie. The dynamics of the state stay as they were: `dynamics.add_seen`.
     """
+    kept = state.dynamics
 
     def step(state, batch):
         images, labels = read(batch)
         if batch.views is not None:
             images = augment(images, batch.views, learner.recipe)
-        return train_step(learner, state, images, labels, batch.weight, batch.key), None
+        state, logits = train_step(learner, state, images, labels, batch.weight, batch.key)
+        return state, None if kept is None else seen_of(logits, labels)
 
-    return jax.lax.scan(step, state, batches)[0]
+    state, seen = jax.lax.scan(step, state._replace(dynamics=None), batches)
+    return state._replace(dynamics=kept), seen
 
 
 def evaluation_pieces(rows: int, shape: tuple[int, ...]) -> Pieces:

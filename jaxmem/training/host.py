@@ -53,7 +53,7 @@ def _evaluating(
 ) -> Callable[[jax.Array, TrainState], Outcomes]:
     job = lift.job
     bits = tuple(q for q in job.quantities if q != "held_out_probability")
-    conclude = lift._replace(job=job._replace(quantities=bits))(conclude_trial, 3)
+    conclude = lift._replace(job=job._replace(quantities=bits))(conclude_trial, 4)
     conclude_all = jax.jit(conclude)
     mask_all = lift.jit(_draw_mask, 1)
     train_all = predict_from_host(lift, data, root, images.train, "train_labels")
@@ -66,7 +66,7 @@ def _evaluating(
             shape = (len(masks), job.subsets.most_excluded, job.num_classes)
             held_out = HeldOut(masks, room(shape, np.dtype(np.float16)))
         train, test = train_all(states, held_out), test_all(states)
-        outcomes = conclude_all(data, root, trials, train, test)
+        outcomes = conclude_all(data, root, trials, states.dynamics, train, test)
         if held_out is not None:
             outcomes["held_out_probability"] = held_out.probability
         return outcomes

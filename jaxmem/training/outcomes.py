@@ -9,6 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxmem.training.dynamics import Dynamics
 from jaxmem.training.fitting import Predictions
 
 Outcomes = dict[str, jax.Array]  # quantity → its row; of M trials, with a leading M
@@ -23,6 +24,8 @@ class Evaluation(NamedTuple):
     count: int | jax.Array  # type: ignore[assignment]  # how many it saw; hides tuple.count
     num_classes: int
     most_excluded: int  # examples that a trial of this run excludes, at most
+    epochs: int  # of its training
+    dynamics: Dynamics | None = None  # of that; where they are wanted
 
 
 def outcomes_of(evaluation: Evaluation, quantities: tuple[str, ...]) -> Outcomes:
@@ -63,6 +66,32 @@ def _float16(values: jax.Array) -> jax.Array:
     return jnp.clip(values, -most, most).astype(jnp.float16)
 
 
+def _of_training(quantity: Callable[[Dynamics, Evaluation], jax.Array]) -> Callable:
+    def of(e: Evaluation) -> jax.Array:
+        assert e.dynamics is not None  # these quantities ask for it
+        return quantity(e.dynamics, e)
+
+    return of
+
+
+def _uint16(counts: jax.Array) -> jax.Array:
+    return jnp.minimum(counts, jnp.iinfo(jnp.uint16).max).astype(jnp.uint16)
+
+
+def _learnt_epoch(d: Dynamics, e: Evaluation) -> jax.Array:
+    """From 1; one more than there are where the last was wrong; 0 if it never saw it."""
+    return _uint16(jnp.where(e.mask, e.epochs - d.streak + 1, 0))
+
+
+# What the training itself shows; the others are said by the model that it ends in.
+_DYNAMICS = {
+    "cumulative_loss": _of_training(lambda d, e: _float16(d.loss)),
+    "mean_training_margin": _of_training(lambda d, e: _float16(d.margin / e.epochs)),
+    "epochs_correct": _of_training(lambda d, e: _uint16(d.correct)),
+    "forgetting_events": _of_training(lambda d, e: _uint16(d.forgotten)),
+    "learnt_epoch": _of_training(_learnt_epoch),
+}
+DYNAMICS = frozenset(_DYNAMICS)
 QUANTITIES: dict[str, Callable[[Evaluation], jax.Array]] = {
     "included": lambda e: jnp.packbits(e.mask),
     "train_correct": lambda e: jnp.packbits(e.train.correct),
@@ -75,5 +104,6 @@ QUANTITIES: dict[str, Callable[[Evaluation], jax.Array]] = {
     "train_margin": lambda e: _float16(e.train.margin),
     "test_margin": lambda e: _float16(e.test.margin),
     "held_out_probability": _held_out_probability,
+    **_DYNAMICS,
     "diverged": _diverged,  # bool: a loss or a logit is not finite; stored as `status`
 }

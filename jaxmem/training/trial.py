@@ -1,5 +1,6 @@
 """ONE trial: its subset, its training, its outcomes. `ensemble` runs many of them."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -19,11 +20,12 @@ from jaxmem.training.batches import (
     layer_keys,
     steps_per_epoch,
 )
+from jaxmem.training.dynamics import Dynamics, add_seen, no_dynamics
 from jaxmem.training.fitting import Learner, Predictions, TrainState
 from jaxmem.training.hyperparameters import Recipe
 from jaxmem.training.inputs import Scaling, measure
 from jaxmem.training.keys import Purpose, trial_key
-from jaxmem.training.outcomes import Evaluation, Outcomes, outcomes_of
+from jaxmem.training.outcomes import DYNAMICS, Evaluation, Outcomes, outcomes_of
 from jaxmem.training.subsets import Subset, SubsetRule
 
 
@@ -46,6 +48,11 @@ class Job(NamedTuple):
     def probabilities(self) -> bool:
         """Whether class probabilities are wanted."""
         return "held_out_probability" in self.quantities
+
+    @property
+    def dynamics(self) -> bool:
+        """Whether what training shows of each example is wanted."""
+        return not DYNAMICS.isdisjoint(self.quantities)
 
     def bound(self, data: "Arrays") -> "Job":
         """With the parameters that all trials share, as they lie on the devices."""
@@ -111,7 +118,10 @@ def make_job(
 def init_trial(job: Job, data: Arrays, root: jax.Array, trial: jax.Array) -> TrainState:
     """The initial state of ONE trial."""
     key = trial_key(root, Purpose.INIT, trial)
-    return fitting.init(job.learner, key, data.train_images)
+    state = fitting.init(job.learner, key, data.train_images)
+    if not job.dynamics:
+        return state
+    return state._replace(dynamics=no_dynamics(data.train_labels.size))
 
 
 def scale_trial(job: Job, data: Arrays, root: jax.Array, trial: jax.Array) -> Scaling:
@@ -151,9 +161,24 @@ def advance_trial(
     # same program, and gives the same bits, as one in a single call.
     def train_epoch(epoch: jax.Array, state: TrainState) -> TrainState:
         batches = draw_batches(job, data, root, trial, subset, epoch)
-        return fitting.fit(job.learner, state, read, batches)
+        return fit_batches(job, state, read, batches, batches.index)
 
     return jax.lax.fori_loop(first, last, train_epoch, state)
+
+
+def fit_batches(
+    job: Job,
+    state: TrainState,
+    read: Callable[[Batches], tuple[jax.Array, jax.Array]],
+    batches: Batches,
+    rows: jax.Array,
+) -> TrainState:
+    """Train ONE trial on some steps of an epoch, whose examples are rows int32 [S, B]."""
+    state, seen = fitting.fit(job.learner, state, read, batches)
+    if state.dynamics is None or seen is None:
+        return state
+    dynamics = add_seen(state.dynamics, rows, batches.weight, seen)
+    return state._replace(dynamics=dynamics)
 
 
 def draw_batches(
@@ -188,7 +213,7 @@ def evaluate_trial(
 
     train = predict(data.train_images, data.train_labels, job.probabilities)
     test = predict(data.test_images, data.test_labels)
-    return conclude_trial(job, data, root, trial, train, test)
+    return conclude_trial(job, data, root, trial, state.dynamics, train, test)
 
 
 def conclude_trial(
@@ -196,6 +221,7 @@ def conclude_trial(
     data: Arrays,
     root: jax.Array,
     trial: jax.Array,
+    dynamics: Dynamics | None,
     train: Predictions,
     test: Predictions,
 ) -> Outcomes:
@@ -208,5 +234,7 @@ def conclude_trial(
         count=subset.count,
         num_classes=job.num_classes,
         most_excluded=job.subsets.most_excluded,
+        dynamics=dynamics,
+        epochs=job.learner.recipe.epochs,
     )
     return outcomes_of(evaluation, job.quantities)

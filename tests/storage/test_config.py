@@ -11,6 +11,7 @@ from jaxmem import InputError, Recipe
 from jaxmem.storage.config import (
     FORMAT,
     MAY_DIFFER,
+    OMITTED,
     Inputs,
     Network,
     RunConfig,
@@ -62,6 +63,7 @@ OTHER = {
     "margins": True,
     "probabilities": True,
     "network": Network(("depth=4",), "00ff"),
+    "dynamics": True,
 }
 recipes = st.builds(
     Recipe,
@@ -88,6 +90,7 @@ configs = st.builds(
     subset_fraction=st.none() | st.floats(0.01, 0.99),
     sampling=st.sampled_from(["uniform", "balanced", "bernoulli", "given"]),
     margins=st.booleans(),
+    dynamics=st.booleans(),
     network=st.none()
     | st.builds(Network, st.lists(st.text()).map(tuple), st.none() | st.text()),
 )
@@ -122,7 +125,7 @@ def test_what_was_not_written_is_refused(name, value):
     assert json.loads(json.dumps(read.to_json())).get(name) == value
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "network"])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in OMITTED])
 def test_a_field_that_lacks_is_refused(name):
     lacking = {k: v for k, v in CONFIG.to_json().items() if k != name}
     with pytest.raises(InputError, match=name):
@@ -131,7 +134,7 @@ def test_a_field_that_lacks_is_refused(name):
 
 def test_a_network_of_ours_leaves_no_trace():
     """Neither in the file nor in the name of a default workdir."""
-    assert "network" not in CONFIG.to_json()
+    assert not {"network", "dynamics"} & CONFIG.to_json().keys()
     assert default_workdir(CONFIG).name == "digits-mlp-0aaa06e9"
     own = dataclasses.replace(CONFIG, network=Network((), "00"))
     other = dataclasses.replace(CONFIG, network=Network(("depth=4",), "11"))
