@@ -29,6 +29,7 @@ _NAMES = {
     "make_dataset": "data",
     "RECIPES": "training.recipes",
     "Recipe": "training.hyperparameters",
+    "candidate_masks": "training.subsets",
     "removal_masks": "training.subsets",
     "Pairs": "estimates.pairs",
     "Run": "estimates.results",

@@ -196,3 +196,28 @@ def removal_masks(removed: np.ndarray, repetitions: int, seed: int = 0) -> Remov
         rng = np.random.default_rng([seed, repetition, count])
         row[rng.choice(n, count, replace=False)] = False
     return Removal(np.tile(~removed, (repetitions, 1)), random)
+
+
+def candidate_masks(
+    candidates: np.ndarray, trials: int, fraction: float = 0.5, seed: int = 0
+) -> np.ndarray:
+    """Hold out candidates, bool [N], alone: masks bool [trials, N] for `run_trials`.
+
+    Each trial sees round(fraction * C) of the C candidates and everything else, so that mem
+    of the candidates is that of subsets larger than the paper's. A half, and not 70 %,
+    gives the smallest standard errors. Rows depend on (seed, trial, C) alone. Raises
+    InputError if a side would be empty.
+    """
+    candidates = np.asarray(candidates, bool)
+    rows = np.flatnonzero(candidates)
+    out = rows.size - round(fraction * rows.size)
+    if not 0 < out < rows.size:
+        raise InputError(
+            f"fraction {fraction} of {rows.size} candidates leaves a side empty; hold out "
+            "more examples, or give another fraction"
+        )
+    masks = np.ones((trials, candidates.size), bool)
+    for trial, mask in enumerate(masks):
+        rng = np.random.default_rng([seed, trial, rows.size])
+        mask[rng.choice(rows, out, replace=False)] = False
+    return masks

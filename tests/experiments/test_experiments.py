@@ -355,3 +355,17 @@ def test_benchmark_report(experiments, tmp_path):
     make = experiments("benchmark_report").imagenet(0.001)
     run, data, (row, column) = make(tmp_path / "run")
     assert data is None and column in overview(run, harmful=False).train.helped.index[row]
+
+
+def test_proxies(run):
+    found, _ = run("proxies")
+    rows = found["mlp"]["proxies"]
+    assert {row["trials"] for row in rows} == {1, 2, 5, 10, 20}
+    best = {row["proxy"]: row for row in rows if row["trials"] == 20}
+    # mem of this half of the trials, which is not the reference's.
+    assert best["mem"]["pearson"] > 0.7 and best["soft mem"]["known"] > 0.9
+    assert best["cumulative_loss"]["auc_of_memorized"] > 0.9
+    stages = found["mlp"]["two_stages"]
+    assert stages["candidates"] == 50 and stages["memorized_among_candidates"] > 0.5
+    for name in ("one stage, mem", "two stages, soft mem"):
+        assert 0 < stages[name]["root_mean_square_difference"] < 0.5

@@ -9,6 +9,7 @@ from jaxmem import InputError
 from jaxmem.training.keys import Purpose, purpose_key, root_key, trial_key
 from jaxmem.training.subsets import (
     SubsetRule,
+    candidate_masks,
     draw_balanced,
     draw_subset,
     inclusion_mask,
@@ -144,3 +145,18 @@ def test_rules_draw_what_their_masks_say(seed, trial, n):
         assert np.unique(index).size == index.size
         np.testing.assert_array_equal(np.flatnonzero(mask), np.sort(index))
         assert n - int(subset.count) <= rule.most_excluded or rule.sampling == "bernoulli"
+
+
+def test_candidates_alone_are_held_out():
+    candidates = np.arange(50) % 7 == 0  # 8 of them
+    masks = candidate_masks(candidates, 400)
+    assert masks[:, ~candidates].all()
+    assert (masks[:, candidates].sum(axis=1) == 4).all()
+    share = masks[:, candidates].mean(axis=0)
+    np.testing.assert_allclose(share, 0.5, atol=4 * 0.5 / 20)  # standard errors
+    np.testing.assert_array_equal(candidate_masks(candidates, 500)[:400], masks)
+    assert (candidate_masks(candidates, 400, seed=1) != masks).any()
+    assert (candidate_masks(candidates, 9, 0.75)[:, candidates].sum(axis=1) == 6).all()
+    for nothing in (np.zeros(50, bool), np.arange(50) == 3):
+        with pytest.raises(InputError, match="leaves a side empty"):
+            candidate_masks(nothing, 4)
