@@ -2,7 +2,8 @@
 
 The network is traced, and its program evaluated again, with `convolution.conv` in place of
 each plain 2-D `conv_general_dilated`, and views of windows in place of `reduce_window`.
-Results differ by rounding; a `vmap` over models is no grouped convolution any more.
+Other convolutions stay what they are, but models take turns at them under `vmap`. Results
+differ by rounding; a `vmap` over models makes no grouped convolutions any more.
 """
 
 import functools
@@ -18,6 +19,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 from jaxmem.models.convolution import conv
 from jaxmem.models.interpreting import bind, read, where
 from jaxmem.models.layers import depthwise, max_windows, sum_windows
+from jaxmem.models.turns import in_turn
 from jaxmem.models.windows import Geometry
 
 Way = Callable[..., jax.Array]
@@ -61,10 +63,10 @@ def _evaluate(jaxpr: Jaxpr, consts: Sequence[Any], args: Sequence[Any]) -> list[
 
 
 def _results(eqn: JaxprEqn, values: list[Any]) -> list[Any]:
-    if way := _way(eqn):
+    if way := _way(eqn) or _turns(eqn):
         return [way(*values)]
     name, inner = eqn.primitive.name, _opened(eqn)
-    if inner is None or not any(_way(e) for e in _all(inner.jaxpr)):
+    if inner is None or not any(_way(e) or _turns(e) for e in _all(inner.jaxpr)):
         return bind(eqn, values)
 
     def evaluate(*values):
@@ -137,6 +139,17 @@ def _way(eqn: JaxprEqn) -> Way | None:
     if eqn.primitive.name in POOLS:
         return _pool_of(eqn)
     return None
+
+
+def _turns(eqn: JaxprEqn) -> Way | None:
+    """The convolution of an equation, by one model after another."""
+    if eqn.primitive.name != "conv_general_dilated":
+        return None
+    avals: list[Any] = [variable.aval for variable in (*eqn.invars, *eqn.outvars)]
+    (dtype, *others) = {aval.dtype for aval in avals}
+    if others or not jnp.issubdtype(dtype, jnp.floating):
+        return None
+    return in_turn(lambda images, kernel: bind(eqn, [images, kernel])[0])
 
 
 def _conv_of(eqn: JaxprEqn) -> Way | None:

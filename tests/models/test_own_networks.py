@@ -1,6 +1,7 @@
 """Networks of the user's: as they are, checked, and fast."""
 
 import functools
+import re
 import shutil
 from pathlib import Path
 
@@ -400,3 +401,29 @@ def test_what_stays_slow_is_named(rows):
     names = "Conv_0", "Conv_1", "ConvTranspose_0", "Conv_3"
     assert [place.split()[2] for place in slow] == [f"Others/{name}" for name in names]
     near(quick(exchanged(model.apply))(*args), quick(model.apply)(*args), 1e-6)
+
+
+def test_what_stays_slow_is_computed_in_turn(rows):
+    model, images = from_linen(Others()), rows.train.images[:6]
+    states = quick(jax.vmap(lambda key: model.init(key, images[0])))(
+        jax.random.split(ROOT, 3)
+    )
+
+    def gradients(call):
+        def loss(params, state):
+            return jnp.sum(jnp.square(call(params, state, images, None)[0]))
+
+        return jax.value_and_grad(loss)
+
+    ours = jax.vmap(gradients(exchanged(model.apply)))
+    theirs = quick(
+        lambda *states: jax.lax.map(lambda s: gradients(model.apply)(*s), states)
+    )
+    near(quick(ours)(*states), theirs(*states), 1e-5)
+
+    def groups(program):
+        text = jax.jit(program).trace(*states).lower(lowering_platforms=("cpu",)).as_text()
+        return {int(count) for count in re.findall(r"_group_count = (\d+)", text)}
+
+    assert groups(ours) == {1, 2}  # its own
+    assert max(groups(jax.vmap(gradients(model.apply)))) == 6  # of vmap
