@@ -8,11 +8,12 @@ with it, and (close) of the examples nearest to another class to that one. Ranks
 `find_suspects` from nothing, and by peers: cleanlab's self-confidence of five-fold
 probabilities of a logistic regression and of a random forest, out-of-bag probabilities of
 1,000 trees (Data-OOB), KNN-Shapley values given clean test rows (written here: pyDVL, 0.10
-needs NumPy 1), and the share of ten nearest neighbours that disagree. Average precision,
-precision at the true number, seconds (of a dataset's first row with no compiled programs
-kept, and again with them); the number of wrong labels with its interval, beside cleanlab's
-joint of given and predicted labels. Takes hours for all; --data, --flips
-and --shares choose. Writes results/NAME.json (--name) after every row.
+needs NumPy 1), the share of ten nearest neighbours that disagree; and what four trainings
+on all rows show, by our dynamics: the area under the margin (AUM), and forgetting. Average
+precision, precision at the true number, seconds (of a dataset's first row with no compiled
+programs kept, and again with them); the number of wrong labels with its interval, beside
+cleanlab's joint of given and predicted labels. Takes an hour for all; --data, --flips and
+--shares choose. Writes results/NAME.json (--name) after every row.
 """
 
 import argparse
@@ -36,6 +37,7 @@ from sklearn.preprocessing import StandardScaler
 
 import jaxmem
 from jaxmem.estimates.detection import detection
+from jaxmem.training.judging import judging_model, judging_recipe
 
 DATA = "digits,mnist-5000,breast_cancer,wine"
 FLIPS = "any,next,confused,close"
@@ -136,7 +138,28 @@ def detectors(data: jaxmem.Dataset, cold: bool) -> dict[str, Peer]:
     start = time.perf_counter()
     value = knn_shapley(x, data.train.labels, *test_rows(data, rows))
     found["KNN-Shapley, clean test"] = Peer(-value, time.perf_counter() - start)
+    start = time.perf_counter()
+    learnt, spent = dynamics(data), time.perf_counter() - start
+    found["AUM, four trainings"] = Peer(-learnt.area_under_margin, spent)
+    found["forgetting, four trainings"] = Peer(learnt.forgetting_events, spent)
     return found
+
+
+def dynamics(data: jaxmem.Dataset):
+    """What four trainings on all rows show, by the network and recipe that judge labels."""
+    masks = np.ones((4, data.train.labels.size), bool)
+    with tempfile.TemporaryDirectory() as folder:
+        run = jaxmem.run_trials(
+            data,
+            masks=masks,
+            workdir=f"{folder}/run",
+            model=judging_model(data.train.images.shape[1:]),
+            width=2,
+            dynamics=True,
+            mem=False,
+            **judging_recipe(data.train.labels.size),
+        )
+        return jaxmem.dynamics.learning_dynamics(run)
 
 
 def test_rows(data: jaxmem.Dataset, rows: bool) -> tuple[np.ndarray, np.ndarray]:
