@@ -34,15 +34,15 @@ class LearningDynamics(NamedTuple):
     trials: np.ndarray  # int64 [N]: how many saw it
 
     @property
+    def by_name(self) -> dict[str, np.ndarray]:
+        """The means, without how many trials they are of."""
+        return {name: values for name, values in self._asdict().items() if name != "trials"}
+
+    @property
     def proxies(self) -> dict[str, np.ndarray]:
         """Each by name, with the sign of mem: high for what is learnt late or badly."""
-        return {
-            "cumulative_loss": self.cumulative_loss,
-            "area_under_margin": -self.area_under_margin,
-            "training_accuracy": -self.training_accuracy,
-            "forgetting_events": self.forgetting_events,
-            "learnt_epoch": self.learnt_epoch,
-        }
+        turned = "area_under_margin", "training_accuracy"
+        return {k: -v if k in turned else v for k, v in self.by_name.items()}
 
 
 def learning_dynamics(run: Run) -> LearningDynamics:

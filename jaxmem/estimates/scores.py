@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow
 
+from jaxmem.estimates.dynamics import learning_dynamics
 from jaxmem.estimates.soft import soft_memorization
 from jaxmem.estimates.valuation import held_out_accuracy, total_influence
 
@@ -21,7 +22,8 @@ def score_table(run: Run) -> pyarrow.Table:
     error and 95 % interval; how the models that never saw it do: their accuracy, and the
     class that they name most, with their share; its influence summed over the test set
     ("relative" to the other examples' where subsets have one size: `TotalInfluence`); of
-    runs with margins, soft mem with its standard error.
+    runs with margins, soft mem with its standard error; of runs with dynamics, how the
+    trials that saw it learnt it.
     """
     low, high = run.memorization_interval()
     columns = {"id": run.tr_ids, "name": run.tr_names, "label": run.tr_labels}
@@ -45,4 +47,6 @@ def score_table(run: Run) -> pyarrow.Table:
     columns[name] = total.of_train
     if run.config.margins:
         columns["soft_mem"], columns["soft_mem_se"] = soft_memorization(run)
+    if run.config.dynamics:
+        columns |= learning_dynamics(run).by_name
     return pyarrow.table(columns)

@@ -143,5 +143,8 @@ def test_they_change_no_model_and_average_over_those_that_saw(tiny, tiny_recipe,
         order = found.cumulative_loss[known]
         if name != "forgetting_events":  # what is never learnt is not forgotten
             assert np.corrcoef(proxy[known], order)[0, 1] > 0.3, name
+    table = with_them.scores()
+    np.testing.assert_array_equal(table["learnt_epoch"], found.learnt_epoch)
+    assert "learnt_epoch" not in without.scores().column_names
     with pytest.raises(InputError, match="stored no dynamics: run it with --dynamics"):
         jaxmem.dynamics.learning_dynamics(without)
