@@ -39,12 +39,19 @@ def watched() -> bool:
     return sys.stderr.isatty() or _in_notebook()
 
 
-def progress(what: str, total: int | None, unit: str, done: int = 0) -> plain:
-    """A bar on standard error, or lines where that is neither a terminal nor a notebook."""
+def progress(
+    what: str, total: int | None, unit: str, done: int = 0, delay: float = 0.0
+) -> plain:
+    """A bar on standard error, or lines where that is neither a terminal nor a notebook.
+
+    delay: seconds before it is shown at all.
+    """
     arguments = {"desc": what, "total": total, "initial": done, "unit": f" {unit}"}
     if watched():
         form = BAR if total else "{desc} {n_fmt}{unit}, {elapsed}"
-        return tqdm(**arguments, bar_format=form, dynamic_ncols=True, leave=False)
+        return tqdm(
+            **arguments, bar_format=form, dynamic_ncols=True, leave=False, delay=delay
+        )
     return _Lines(
         **arguments,
         bar_format=LINE if total else "{desc} {n_fmt}{unit}, {elapsed}",
