@@ -10,7 +10,7 @@ def test_the_epochs_of_a_long_block_are_shown(
     monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
     recipe = {**tiny_recipe, "epochs": 6}
     jaxmem.run_trials(tiny, 4, tmp_path / "run", **recipe)  # one block
-    lines = [line for line in capsys.readouterr().err.splitlines() if "epochs" in line]
+    lines = [line for line in capsys.readouterr().err.splitlines() if "epochs, " in line]
     assert lines[0].startswith("jaxmem: block of 4 trials: ") and "/6 epochs, " in lines[0]
     done = dict.fromkeys(line.split()[5].split("/")[0] for line in lines)
     assert list(done) == [str(k) for k in range(7)]
