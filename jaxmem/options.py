@@ -14,7 +14,8 @@ from jaxmem.running.planning import PLACINGS
 from jaxmem.running.trials import CLUSTERS
 from jaxmem.training.batches import BATCHINGS
 from jaxmem.training.hyperparameters import Recipe, choices_of
-from jaxmem.training.recipes import RECIPES, general_recipe
+from jaxmem.training.keys import FIXED
+from jaxmem.training.recipes import default_of
 from jaxmem.training.subsets import SAMPLINGS
 
 
@@ -84,7 +85,7 @@ def add_placement(add: Callable) -> None:
 def add_subsets(parser: argparse.ArgumentParser) -> None:
     """Which trials, on which subsets, and what they store."""
     add = parser.add_argument_group("trials").add_argument
-    add("--trials", type=int, default=4000, help="models to train (default: 4000)")
+    add("--trials", type=int, help="models to train (default: 4000, or all of --masks)")
     add(
         "--subset-fraction",
         type=float,
@@ -98,6 +99,25 @@ def add_subsets(parser: argparse.ArgumentParser) -> None:
         help="uniform: each trial draws its subset alone, as in the paper; balanced: every "
         "example is excluded in equally many trials; bernoulli: a coin an example, as "
         "Banzhaf values want (default: uniform)",
+    )
+    add(
+        "--masks",
+        metavar="FILE.npy",
+        help="which examples each trial sees, bool [trials, N], in place of drawn subsets; "
+        "more rows top up",
+    )
+    add(
+        "--groups",
+        metavar="GROUPS",
+        help="what is in or out together, so that mem and infl are a group's: a column of "
+        "the data; duplicates; near-duplicates; or an .npy file, numbers or text [N]",
+    )
+    add(
+        "--fix",
+        default="",
+        metavar=",".join(FIXED),
+        help="what all trials share, to tell noise apart: init, the initial parameters; "
+        "order, all that training draws; or both",
     )
     add("--seed", type=int, default=0, help="of all randomness (default: 0)")
     add(
@@ -207,7 +227,7 @@ def add_recipe(parser: argparse.ArgumentParser, model: str | None = "mlp") -> No
     )
     for field in dataclasses.fields(Recipe):
         flag, kind = f"--{field.name.replace('_', '-')}", type(field.default)
-        text = f"{field.metadata['help']} {_default(field)}"
+        text = f"{field.metadata['help']} {default_of(field)}"
         if kind is bool:
             add(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
             continue
@@ -228,32 +248,3 @@ def _width(text: str) -> int | None:
 
 def _widths(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(",") if part)
-
-
-def _default(field: dataclasses.Field) -> str:
-    """The default of a recipe's field, for --help: the general one and who differs."""
-
-    def show(recipe: Recipe) -> str:
-        value = getattr(recipe, field.name)
-        return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-    if by_size := field.metadata["by size"]:
-        return f"(default: {by_size}; {_own(show, None)})"
-    general = show(general_recipe(10**6))
-    own = _own(show, general)
-    return f"(default: {general}{'; ' if own else ''}{own})"
-
-
-def _own(show: Callable[[Recipe], str], general: str | None) -> str:
-    """Whose recipe has which value, where it is not the general one."""
-    models: dict[tuple[str, str], list[str]] = {}  # of a value on a dataset
-    for (dataset, model), recipe in RECIPES.items():
-        if show(recipe) != general:
-            models.setdefault((show(recipe), dataset), []).append(model)
-    datasets: dict[tuple[str, str], list[str]] = {}  # of a value for some models
-    for (value, dataset), names in models.items():
-        datasets.setdefault((value, ", ".join(names)), []).append(dataset)
-    return "; ".join(
-        f"{value} for {names} on {', '.join(where)}"
-        for (value, names), where in datasets.items()
-    )

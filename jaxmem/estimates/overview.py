@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from jaxmem.errors import InputError
+from jaxmem.estimates.grouping import units
 from jaxmem.estimates.links import Links, links_of
 from jaxmem.estimates.pairs import Pairs
 from jaxmem.estimates.predictions import Split, Votes, held_out_votes
@@ -106,7 +107,8 @@ def overview(
 
 def _pairs(run: Run, infl: float, mem: float, memory: float) -> tuple[Pairs, bool]:
     """The pairs of memorized examples, and whether only those of one class."""
-    rows = np.flatnonzero(run.memorization >= mem)
+    rows = units(run)
+    rows = rows[run.memorization[rows] >= mem]
     if not rows.size:
         return run.pairs(infl, mem), False
     included, test_correct = run.packed()

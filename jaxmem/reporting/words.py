@@ -29,18 +29,25 @@ def lead(shown: Overview, mem: float, infl: float) -> list[str]:
     n, e, trials = run.tr_labels.size, run.tt_labels.size, run.trials.size
     share = run.packed()[0].sums().mean() / n
     how = "on average" if config.sampling == "given" or not config.trained else "a random"
-    memorized = count_memorized(shown, mem)
+    memorized, known = count_memorized(shown, mem), np.isfinite(run.memorization).sum()
+    share_memorized = _percent(memorized.number / max(known, 1))
     seen, test = (mean_interval(x)[0] for x in (run.train_accuracy, run.test_accuracy))
     lines = [
         f"{trials:,} models ({config.model}) were trained, each on {how} {share:.0%} of "
         f"the {n:,} training examples of {config.dataset}. Of what they saw they get "
         f"{_percent(seen)} right, of the {e:,} test examples {_percent(test)}.",
-        f"{memorized.number:,} training examples ({_percent(memorized.number / n)}) are "
+        f"{memorized.number:,} training examples ({share_memorized}) are "
         f"memorized: mem, the chance that a model gets an example right less that chance "
         f"for models that never saw it, is at least {mem:g}. Counting only those whose "
         f"interval lies above it there are {memorized.surely:,}; with those whose interval "
         f"reaches it, {memorized.perhaps:,}.",
     ]
+    if lacking := n - known:
+        always = int((np.asarray(run.memorization_counts.n_out) == 0).sum())
+        lines.append(
+            f"{lacking:,} training examples have no estimate, {always:,} of them because "
+            "they were in every subset."
+        )
     pairs = shown.pairs.infl.size
     if pairs:
         lines.append(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+from collections.abc import Callable
 
 from jaxmem.errors import InputError
 from jaxmem.training.hyperparameters import RATE, SMALL, Recipe, parsed
@@ -162,4 +163,33 @@ def general_recipe(m: int) -> Recipe:
         warmup=round(WARMUP * epochs, 3),
         weight_decay=min(0.01, 0.3 / m),
         hidden=(192,) if small else (512, 256),
+    )
+
+
+def default_of(field: dataclasses.Field) -> str:
+    """The default of a recipe's field: the general one, and where it differs."""
+
+    def show(recipe: Recipe) -> str:
+        value = getattr(recipe, field.name)
+        return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+    if by_size := field.metadata["by size"]:
+        return f"(default: {by_size}; {_own(show, None)})"
+    general = show(general_recipe(10**6))
+    own = _own(show, general)
+    return f"(default: {general}{'; ' if own else ''}{own})"
+
+
+def _own(show: Callable[[Recipe], str], general: str | None) -> str:
+    """Whose recipe has which value, where it is not the general one."""
+    models: dict[tuple[str, str], list[str]] = {}  # of a value on a dataset
+    for (dataset, model), recipe in RECIPES.items():
+        if show(recipe) != general:
+            models.setdefault((show(recipe), dataset), []).append(model)
+    datasets: dict[tuple[str, str], list[str]] = {}  # of a value for some models
+    for (value, dataset), names in models.items():
+        datasets.setdefault((value, ", ".join(names)), []).append(dataset)
+    return "; ".join(
+        f"{value} for {names} on {', '.join(where)}"
+        for (value, names), where in datasets.items()
     )
