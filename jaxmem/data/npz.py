@@ -35,11 +35,16 @@ def load_npz(path: Path, class_names: Sequence[str], options: Options) -> Datase
     only(f"file {path}", options, "groups")
     asked = [options.groups] if options.groups else []
     arrays = read_npz(path, (*KEYS, *MORE, *asked))
-    missing = [key for key in (*KEYS, *asked) if key not in arrays]
+    missing = [key for key in KEYS if key not in arrays]
     groups = arrays.pop(options.groups, None) if options.groups else None
-    if missing:
+    if missing or (asked and groups is None):
         with np.load(path) as file:
-            raise InputError(_way_out(path, missing, sorted(file)))
+            if missing:
+                raise InputError(_way_out(path, missing, sorted(file)))
+            raise InputError(
+                f"{path} has no array {options.groups!r}; give groups=… one of "
+                f"{', '.join(sorted(file))}"
+            )
     given: dict[str, Any] = {"class_names": class_names, **arrays}
     try:
         return make_dataset(path.stem, **given)._replace(groups=groups)

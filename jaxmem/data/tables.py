@@ -41,8 +41,9 @@ def load_table(path: Path, class_names: Sequence[str], options: Options) -> Data
     table = read_csv(path) if path.suffix.lower() == ".csv" else read_parquet(path)
     key, labels = label_column(path, table, options.target_key)
     y = text_labels(f"column {key} of {path}", labels)
+    groups = group_column(path, table, options.groups)
     x = features(path, table, options.input_key, key, options.groups)
-    rows = numbered_rows(x, y)._replace(groups=group_column(path, table, options.groups))
+    rows = numbered_rows(x, y)._replace(groups=groups)
     train, test = split_rows(str(path), rows, split_column(table), options)
     try:
         data = from_rows(path.stem, train, test, class_names)
