@@ -59,6 +59,7 @@ _MODULES = {
             "privacy",
             "soft",
             "valuation",
+            "variance",
         )
     },
     **{name: f"reporting.{name}" for name in ("exports", "figures", "summary")},

@@ -9,6 +9,7 @@ from jaxmem.estimates.stopping import AMONG
 from jaxmem.running.planning import PLACINGS
 from jaxmem.running.trials import CLUSTERS
 from jaxmem.training.batches import BATCHINGS
+from jaxmem.training.keys import FIXED
 from jaxmem.training.subsets import SAMPLINGS
 
 
@@ -78,7 +79,7 @@ def add_placement(add: Callable) -> None:
 def add_subsets(parser: argparse.ArgumentParser) -> None:
     """Which trials, on which subsets, and what they store."""
     add = parser.add_argument_group("trials").add_argument
-    add("--trials", type=int, default=4000, help="models to train (default: 4000)")
+    add("--trials", type=int, help="models to train (default: 4000, or all of --masks)")
     add(
         "--subset-fraction",
         type=float,
@@ -92,6 +93,25 @@ def add_subsets(parser: argparse.ArgumentParser) -> None:
         help="uniform: each trial draws its subset alone, as in the paper; balanced: every "
         "example is excluded in equally many trials; bernoulli: a coin an example, as "
         "Banzhaf values want (default: uniform)",
+    )
+    add(
+        "--masks",
+        metavar="FILE.npy",
+        help="which examples each trial sees, bool [trials, N], in place of drawn subsets; "
+        "more rows top up",
+    )
+    add(
+        "--groups",
+        metavar="GROUPS",
+        help="what is in or out together, so that mem and infl are a group's: a column of "
+        "the data; duplicates; near-duplicates; or an .npy file, numbers or text [N]",
+    )
+    add(
+        "--fix",
+        default="",
+        metavar=",".join(FIXED),
+        help="what all trials share, to tell noise apart: init, the initial parameters; "
+        "order, all that training draws; or both",
     )
     add("--seed", type=int, default=0, help="of all randomness (default: 0)")
     add(

@@ -14,10 +14,12 @@ import numpy as np
 
 from jaxmem._shared import commands
 from jaxmem._shared.devices import device_kind, hardware
-from jaxmem._shared.files import reason, write_json
+from jaxmem._shared.files import local_path, read_npy, reason, write_json
 from jaxmem._shared.progress import say
 from jaxmem.data import Dataset, class_gaps
 from jaxmem.data.flags import add_data_flags, take_dataset
+from jaxmem.data.groups import COPIES
+from jaxmem.data.neighbours import alike
 from jaxmem.errors import InputError
 from jaxmem.estimates.opening import open_run
 from jaxmem.estimates.results import Run
@@ -32,6 +34,7 @@ from jaxmem.recipe_options import add_recipe
 from jaxmem.reporting import exports, figures
 from jaxmem.reporting.report import make_report
 from jaxmem.reporting.summary import print_table, summarize
+from jaxmem.running.choosing import TRIALS
 from jaxmem.running.trials import run_trials
 from jaxmem.storage.layouts import read_layouts
 from jaxmem.storage.schema import MISSING
@@ -75,7 +78,7 @@ def _run(
     **arguments,
 ) -> None:
     start = time.perf_counter()
-    data = take_dataset(arguments)
+    data = _take_data(arguments)
     for line in class_gaps(data):
         say(f"warning: {line}")
     run = run_trials(data, **arguments)
@@ -94,7 +97,8 @@ def _run(
         return estimate(run)
     with last_one_out(run.workdir) as last:
         run = open_run(run.workdir)  # others may have finished meanwhile
-        wanted = np.arange(arguments["trials"])
+        masks, trials = arguments["masks"], arguments["trials"]
+        wanted = np.arange(trials or (TRIALS if masks is None else len(masks)))
         there = int((run.reader.read("status", wanted) != MISSING).sum())
         if last and (there == wanted.size or arguments["until_se"] is not None):
             return estimate(run)
@@ -104,6 +108,18 @@ def _run(
         f"{wanted.size:,} trials: {why}. The last share makes the estimates, or "
         f"`python -m jaxmem.estimate {run.workdir}`"
     )
+
+
+def _take_data(arguments: dict) -> Dataset:
+    """The dataset; in `arguments`, files and a column turn into what they hold."""
+    if arguments["masks"] is not None:
+        arguments["masks"] = read_npy(local_path(arguments["masks"]))
+    groups = arguments["groups"]
+    if groups is None or groups in COPIES or groups.endswith(".npy"):
+        return take_dataset(arguments)
+    data = take_dataset(arguments, groups=groups)
+    arguments["groups"] = data.groups
+    return data
 
 
 def _estimate(
@@ -128,14 +144,18 @@ def _estimate(
         if influence_matrix:
             exports.save_class_matrices(run, run.workdir)
         figures.save_all(run, data, pairs, mem_threshold, pdf)
-        summary = summarize(run, pairs, mem_threshold, memory, start)
+        near = alike(data)
+        mine = None if near is None else near["train"]
+        summary = summarize(run, pairs, mem_threshold, memory, start, alike=mine)
         write_json(run.workdir / "summary.json", summary._asdict())
     print_table(summary, {"ensemble": _layout(run), "results": str(run.workdir)})
     if not report:
         return
     thresholds = mem_threshold, infl_threshold
     try:
-        made = make_report(run, data, *thresholds, memory=memory, summary=summary)
+        made = make_report(
+            run, data, *thresholds, memory=memory, summary=summary, near=near
+        )
         print(f"{'report':<23}{made.save(run.workdir / 'report.html')}")
     except Exception as error:  # hours of training do not end in an error for its sake
         say(

@@ -41,6 +41,7 @@ def load_dataset(
     target_key: str | None = None,
     labels: str | Path | None = None,
     skip_unreadable: bool = False,
+    groups: str | None = None,
     seed: int = 0,
 ) -> Dataset:
     """Load a dataset by its name, path or address.
@@ -69,6 +70,8 @@ def load_dataset(
       target_key: likewise, of the label.
       labels: a CSV file of a folder of images: file names in input_key, classes in
         target_key.
+      groups: the column, or in an .npz file the array [N], of what each training example
+        belongs to, such as a patient: `Dataset.groups`, for `run_trials(groups=)`.
       skip_unreadable: leave out images that cannot be read, and count them.
       seed: of the choice that test_fraction makes.
 
@@ -90,6 +93,7 @@ def load_dataset(
             target_key,
             None if labels is None else os.fspath(labels),
             bool(skip_unreadable),
+            groups,
             seed,
         )
     )

@@ -67,6 +67,17 @@ def label_column(source, table, asked: str | None) -> tuple[str, np.ndarray]:
     return key, np.array(labels)
 
 
+def group_column(source, table, asked: str | None) -> np.ndarray | None:
+    """The column of the groups as text, str [R], "" where one lacks; None: not asked for.
+
+    Raises InputError where there is no such column.
+    """
+    if asked is None:
+        return None
+    values = table[column(source, table, asked, (), "groups", "a group")].to_pylist()
+    return np.array(["" if value is None else str(value) for value in values])
+
+
 def text_labels(what: str, labels: np.ndarray) -> np.ndarray:
     """Labels of a table as names, str [R], so that 1, 2, 5 are three classes.
 
@@ -93,19 +104,23 @@ def text_labels(what: str, labels: np.ndarray) -> np.ndarray:
     return names
 
 
-def feature_names(table, asked: str | None, label: str) -> list[str]:
-    """The columns asked for, or all but the label's and `split`."""
+def feature_names(
+    table, asked: str | None, label: str, groups: str | None = None
+) -> list[str]:
+    """The columns asked for, or all but the label's, the groups' and `split`."""
     if asked is not None:
         return [name.strip() for name in asked.split(",")]
-    return [n for n in table.column_names if n not in (label, "split")]
+    return [n for n in table.column_names if n not in (label, groups, "split")]
 
 
-def features(source, table, asked: str | None, label: str) -> np.ndarray:
+def features(
+    source, table, asked: str | None, label: str, groups: str | None = None
+) -> np.ndarray:
     """The numeric columns, by `feature_names`, as one array [R, D].
 
     Raises InputError, naming the column, for strings, dates and missing values.
     """
-    names = feature_names(table, asked, label)
+    names = feature_names(table, asked, label, groups)
     if len(names) == 1 and names[0] in table.column_names:
         values = table[names[0]]
         if hasattr(values.type, "value_type"):  # lists

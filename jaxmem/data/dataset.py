@@ -35,6 +35,7 @@ class Dataset(NamedTuple):
     recipes: str | None = None  # whose recipes are for these data, where it is known
     feature_names: tuple[str, ...] = ()  # of the D columns of rows, where they have names
     source: dict[str, Any] | None = None  # arguments of `load_dataset` that load it again
+    groups: np.ndarray | None = None  # [N]: what each training example belongs to
 
     @property
     def fingerprint(self) -> str:

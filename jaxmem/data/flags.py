@@ -31,15 +31,18 @@ def add_data_flags(parser: argparse.ArgumentParser, default: str | None = None) 
             add(flag, type=kind, help=text)
 
 
-def take_dataset(arguments: dict, class_names: Sequence[str] = ()) -> Dataset:
+def take_dataset(
+    arguments: dict, class_names: Sequence[str] = (), groups: str | None = None
+) -> Dataset:
     """The dataset that parsed flags mean; these are taken out of `arguments`.
 
-    Raises InputError as `load_dataset`, which speaks of flags.
+    groups: the column that has them, if one does. Raises InputError as `load_dataset`,
+    which speaks of flags.
     """
     name = arguments.pop("dataset")
     said = {field.name: arguments.pop(field.name) for field in FIELDS}
     try:
-        return load_dataset(name, class_names=class_names, **said)
+        return load_dataset(name, class_names=class_names, groups=groups, **said)
     except InputError as error:
         raise InputError(_of_flags(str(error))) from error
 

@@ -37,7 +37,7 @@ def load_folder(folder: Path, class_names: Sequence[str], options: Options) -> D
     without images or classes, and for whatever stays open.
     """
     takes = "train_split", "test_split", "test_fraction", "skip_unreadable"
-    csv = (*takes, "labels", "input_key", "target_key")
+    csv = (*takes, "labels", "input_key", "target_key", "groups")
     listing = _listing(folder, options)
     only(f"folder {folder}", options, "image_size", *(csv if listing else takes))
     images = find_images(folder)

@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxmem._shared.files import local_path, reason
 from jaxmem._shared.progress import watched
-from jaxmem.data.columns import LABELS, column, features, text_labels
+from jaxmem.data.columns import LABELS, column, features, group_column, text_labels
 from jaxmem.data.dataset import Dataset
 from jaxmem.data.options import Options, only
 from jaxmem.data.preparation import prepare
@@ -30,7 +30,14 @@ def load_hub(name: str, class_names: Sequence[str], options: Options) -> Dataset
     options: splits may be slices of `datasets`; data_dir is its cache. Raises InputError
     for what cannot be loaded, and where it is not clear which columns are meant.
     """
-    takes = "train_split", "test_split", "test_fraction", "input_key", "target_key"
+    takes = (
+        "train_split",
+        "test_split",
+        "test_fraction",
+        "input_key",
+        "target_key",
+        "groups",
+    )
     only(name, options, "image_size", "skip_unreadable", *takes)
     sets = _load(name, options)
     used = {}
@@ -125,12 +132,16 @@ def _rows(source: str, data: Any, options: Options) -> Rows:
     labels = np.array(data[target])
     if not _named_classes(data, target):
         labels = text_labels(f"column {target} of {source}", labels)
-    key = _image_column(source, data, options)
+    key, groups = _image_column(source, data, options), None
+    if options.groups is not None:
+        table = data.select_columns([k for k in data.column_names if k != key])
+        groups = group_column(source, table.with_format("arrow")[:], options.groups)
     if key is None:
         table = data.with_format("arrow")[:]
-        x = features(source, table, options.input_key, target)
-        return listed_rows(list(x), labels, [str(row) for row in range(len(data))])
-    return _image_rows(source, data, key, labels)
+        x = features(source, table, options.input_key, target, options.groups)
+        names = [str(row) for row in range(len(data))]
+        return listed_rows(list(x), labels, names, groups)
+    return _image_rows(source, data, key, labels)._replace(groups=groups)
 
 
 def _image_rows(source: str, data: Any, key: str, labels: np.ndarray) -> Rows:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxmem._shared.progress import say
-from jaxmem.data.columns import column, label_column, read_csv, text_labels
+from jaxmem.data.columns import column, group_column, label_column, read_csv, text_labels
 from jaxmem.data.options import Options
 from jaxmem.data.rows import Rows, listed_rows
 from jaxmem.data.splits import split_column
@@ -44,7 +44,10 @@ def read_listing(
     names = [path.relative_to(root or folder).as_posix() for path in paths]
     labels = text_labels(f"column {key} of {listing}", labels)[kept]
     splits = split_column(table)
-    return listed_rows(paths, labels, names), None if splits is None else splits[kept]
+    groups = group_column(listing, table, options.groups)
+    groups = None if groups is None else groups[kept]
+    rows = listed_rows(paths, labels, names, groups)
+    return rows, None if splits is None else splits[kept]
 
 
 def _resolve(

@@ -3,6 +3,10 @@
 from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from jaxmem.data.dataset import Dataset, Examples
 
 PARTS = 48  # principal components by which candidates are found
 SAMPLE = 4000  # examples from which these come
@@ -10,6 +14,8 @@ CANDIDATES = 4  # times as many as are wanted; those are compared in full
 MOST = 100_000  # examples, beyond which all pairs take too long
 WIDEST = 48  # pixels a side: of larger pictures every second one is compared, or third …
 VALUES = 2**26  # of candidates, compared in full at a time
+COPIES = 8  # of an example, that are looked at
+LEAST = 3  # distinct examples, below which none is near another
 NEAR = 0.25  # of the median distance to the nearest: below it are near-duplicates
 
 
@@ -24,6 +30,16 @@ class Neighbours(NamedTuple):
     def near(self, typical: float) -> np.ndarray:
         """Which are near-duplicates: bool [R, k]; typical: `self.typical` of train."""
         return self.distance <= NEAR * typical
+
+    def copied(self, groups: np.ndarray | None = None) -> np.ndarray:
+        """Which rows of train, int64, have a near-duplicate, or a copy, in another group.
+
+        Of train's own neighbours. groups: each row's [N]; None: a row is one of its own.
+        """
+        near = self.near(self.typical)
+        if groups is not None:
+            near &= groups[self.index] != groups[:, None]
+        return np.flatnonzero(near.any(axis=1))
 
     @property
     def typical(self) -> float:
@@ -96,6 +112,33 @@ def nearest(
         return Neighbours(index, distance)
 
     return of(values, True), of(_values(test, shift, scale), False)
+
+
+def alike(data: Dataset) -> dict[str, Neighbours] | None:
+    """`nearest` of "train" and of "test"; None where there are too many examples."""
+    if data.train.labels.size > MOST:
+        return None
+    both = nearest(data.train.images, data.test.images)
+    return dict(zip(("train", "test"), both, strict=True))
+
+
+def near_copies(train: Examples) -> np.ndarray:
+    """Of each of N rows, the first of its copies and near-duplicates, or itself: int64 [N].
+
+    Copies of copies are copies too. Near is what `Neighbours.near` says, of distinct rows.
+    """
+    _, first, content = np.unique(train.ids, return_index=True, return_inverse=True)
+    if first.size < LEAST:
+        return first[content]
+    distinct = train.images[first]
+    found, _ = nearest(distinct, distinct[:1], COPIES)
+    row, place = np.nonzero(found.near(found.typical))
+    edges = np.ones(row.size, bool), (row, found.index[row, place])
+    graph = coo_array(edges, shape=(first.size, first.size))
+    _, part = connected_components(graph, directed=False)
+    of_row = part[content]
+    _, first, inverse = np.unique(of_row, return_index=True, return_inverse=True)
+    return first[inverse]
 
 
 def _scaling(train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -27,19 +27,27 @@ MORE = ("class_names", "train_names", "test_names")
 def load_npz(path: Path, class_names: Sequence[str], options: Options) -> Dataset:
     """Load an .npz file of the four arrays, and of text where it has it.
 
-    That is class_names [K], and names of the examples: train_names [N], test_names [E].
+    That is class_names [K], and names of the examples: train_names [N], test_names [E];
+    options.groups names the array [N] of what each training example belongs to.
     class_names: what to take where it has none. Raises InputError if it cannot be read or
     is malformed.
     """
-    only(f"file {path}", options)
-    arrays = read_npz(path, (*KEYS, *MORE))
+    only(f"file {path}", options, "groups")
+    asked = [options.groups] if options.groups else []
+    arrays = read_npz(path, (*KEYS, *MORE, *asked))
     missing = [key for key in KEYS if key not in arrays]
-    if missing:
+    groups = arrays.pop(options.groups, None) if options.groups else None
+    if missing or (asked and groups is None):
         with np.load(path) as file:
-            raise InputError(_way_out(path, missing, sorted(file)))
+            if missing:
+                raise InputError(_way_out(path, missing, sorted(file)))
+            raise InputError(
+                f"{path} has no array {options.groups!r}; give groups=… one of "
+                f"{', '.join(sorted(file))}"
+            )
     given: dict[str, Any] = {"class_names": class_names, **arrays}
     try:
-        return make_dataset(path.stem, **given)
+        return make_dataset(path.stem, **given)._replace(groups=groups)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 

@@ -56,6 +56,8 @@ class Options:
     skip_unreadable: bool = _option(
         False, "leave out, and count, images that cannot be read"
     )
+    # The column of what each example belongs to: no flag of all commands, and in no cache.
+    groups: str | None = dataclasses.field(default=None, repr=False)
     seed: int = 0  # of test_fraction; no flag, so that runs of several seeds share a split
 
 

@@ -21,7 +21,7 @@ from jaxmem.data.decoding import Coloured, Unreadable, size_of
 from jaxmem.data.labels import Labels, read_labels
 from jaxmem.data.options import Options
 from jaxmem.data.prepared import FORMAT, Prepared, finish, open_prepared, writing_rows
-from jaxmem.data.rows import Row, Rows, Source
+from jaxmem.data.rows import Row, Rows, Source, groups_of
 from jaxmem.data.threads import decode_row, decode_rows, unreadable
 from jaxmem.errors import InputError
 
@@ -42,7 +42,8 @@ def prepare(source: Source, options: Options) -> Dataset:
     if count:
         say(f"{source.name}: {count} unreadable images are left out, the first {first}")
     named = found.num_classes, found.class_names
-    return Dataset(source.name, found.train, found.test, *named, source.recipes)
+    data = Dataset(source.name, found.train, found.test, *named, source.recipes)
+    return data._replace(groups=groups_of(source.train, found.train.names))
 
 
 def _folder(source: Source, options: Options) -> Path:

@@ -22,6 +22,7 @@ class Rows(NamedTuple):
     count: int  # type: ignore[assignment]  # R; hides tuple.count
     read: Callable[[np.ndarray], Iterator[Row]]  # those of ascending row numbers
     labels: np.ndarray | None = None  # [R], where they are known without reading
+    groups: np.ndarray | None = None  # str [R], where they are asked for
 
 
 class Source(NamedTuple):
@@ -37,7 +38,10 @@ class Source(NamedTuple):
 
 
 def listed_rows(
-    images: Sequence | np.ndarray, labels: np.ndarray, names: list[str]
+    images: Sequence | np.ndarray,
+    labels: np.ndarray,
+    names: list[str],
+    groups: np.ndarray | None = None,
 ) -> Rows:
     """Rows of which all but the images' content is in memory."""
 
@@ -45,7 +49,7 @@ def listed_rows(
         for row in wanted.tolist():
             yield Row(images[row], labels[row].item(), names[row])
 
-    return Rows(len(images), read, labels)
+    return Rows(len(images), read, labels, groups)
 
 
 def select(rows: Rows, chosen: np.ndarray) -> Rows:
@@ -54,7 +58,22 @@ def select(rows: Rows, chosen: np.ndarray) -> Rows:
         len(chosen),
         lambda wanted: rows.read(chosen[wanted]),
         None if rows.labels is None else rows.labels[chosen],
+        None if rows.groups is None else rows.groups[chosen],
     )
+
+
+def groups_of(rows: Rows, names: np.ndarray) -> np.ndarray | None:
+    """The groups, str [R], of the rows of these names, where they were asked for.
+
+    Raises InputError where names repeat, so that it is not clear which is meant.
+    """
+    if rows.groups is None:
+        return None
+    found = [row.name for row in rows.read(np.arange(rows.count))]
+    known = dict(zip(found, rows.groups.tolist(), strict=True))
+    if len(known) < rows.count:
+        raise InputError("names of examples repeat; give groups in an .npy file")
+    return np.array([known[name] for name in names.tolist()], str)
 
 
 def all_labels(rows: Rows) -> np.ndarray:

@@ -34,7 +34,11 @@ def open_run(workdir: str | Path) -> Run:
         trials=np.setdiff1d(np.flatnonzero(status == FINISHED), damage.trials),
         diverged=int((status == DIVERGED).sum()),
         reader=store,
-        **{**index._asdict(), "class_names": tuple(index.class_names.tolist())},
+        **{
+            **index._asdict(),
+            "class_names": tuple(index.class_names.tolist()),
+            "tr_groups": index.tr_groups if index.tr_groups.size else None,
+        },
         damage=damage,
         missing=int((status == MISSING).sum()),
     )

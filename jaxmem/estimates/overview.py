@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from jaxmem.errors import InputError
+from jaxmem.estimates.grouping import units
 from jaxmem.estimates.links import Links, links_of
 from jaxmem.estimates.pairs import Pairs
 from jaxmem.estimates.predictions import Split, Votes, held_out_votes
@@ -106,7 +107,8 @@ def overview(
 
 def _pairs(run: Run, infl: float, mem: float, memory: float) -> tuple[Pairs, bool]:
     """The pairs of memorized examples, and whether only those of one class."""
-    rows = np.flatnonzero(run.memorization >= mem)
+    rows = units(run)
+    rows = rows[run.memorization[rows] >= mem]
     if not rows.size:
         return run.pairs(infl, mem), False
     included, test_correct = run.packed()
@@ -143,17 +145,20 @@ def suspects_of(labels: np.ndarray, train: Side, margin: np.ndarray | None) -> n
 
 
 class Memorized(NamedTuple):
-    """How many training examples are memorized, and how sure that is."""
+    """How many training examples, or groups, are memorized, and how sure that is."""
 
+    of: int  # that have an estimate
     number: int  # estimates at or above the threshold
     surely: int  # whose 95 % interval lies there too
     perhaps: int  # whose interval reaches it
 
 
 def count_memorized(shown: Overview, mem: float) -> Memorized:
-    """How many examples have mem at or above a threshold."""
-    values = shown.run.memorization, shown.low, shown.high
-    return Memorized(*(int((value >= mem).sum()) for value in values))
+    """How many examples, or groups, have mem at or above a threshold."""
+    rows = units(shown.run)
+    values = [x[rows] for x in (shown.run.memorization, shown.low, shown.high)]
+    known = int(np.isfinite(values[0]).sum())
+    return Memorized(known, *(int((value >= mem).sum()) for value in values))
 
 
 def mean_interval(values: np.ndarray) -> tuple[float, float, float]:

@@ -20,19 +20,15 @@ import pyarrow
 from jaxmem._shared.arguments import rows_of
 from jaxmem.data import Dataset, Examples
 from jaxmem.errors import InputError
+from jaxmem.estimates import grouping
 from jaxmem.estimates.bits import Bits, Words
-from jaxmem.estimates.counts import (
-    Counts,
-    influence_blocks,
-    memorization_counts,
-    rate_difference,
-)
+from jaxmem.estimates.counts import Counts, influence_blocks, rate_difference
 from jaxmem.estimates.pairs import Pairs, high_pairs
-from jaxmem.estimates.parts import Part, class_part, class_parts
+from jaxmem.estimates.parts import Part, class_part
 from jaxmem.estimates.predictions import HeldOutPrediction, held_out_prediction
 from jaxmem.estimates.readers import OtherTest, Reader
 from jaxmem.estimates.scores import score_table
-from jaxmem.estimates.search import MEMORY, Strongest, discovery_level, strongest
+from jaxmem.estimates.search import MEMORY, Strongest
 from jaxmem.estimates.statistics import interval, standard_error
 from jaxmem.storage.config import RunConfig
 from jaxmem.storage.integrity import UNDAMAGED, Damage
@@ -64,6 +60,7 @@ class Run:
     class_names: tuple[str, ...] = ()  # of the classes 0, 1, …; () where they are numbers
     damage: Damage = UNDAMAGED
     missing: int = 0  # trials that the workdir has room for, and that are not there yet
+    tr_groups: np.ndarray | None = None  # str [N]: what is in or out together, by name
 
     def __repr__(self) -> str:
         return f"<Run {', '.join(self._description().values())}>"
@@ -173,12 +170,16 @@ class Run:
 
     @functools.cached_property
     def memorization_counts(self) -> Counts:
-        """In how many trials each example was in and out, and correct: int32 [N] each."""
-        return memorization_counts(self._stored("included"), self._stored("train_correct"))
+        """In how many trials each example was in and out, and correct: int32 [N] each.
+
+        Of groups: the means of their rows, float64 [N] each.
+        """
+        counts, groups = grouping.row_counts(self), self.tr_groups
+        return counts if groups is None else grouping.of_groups(counts, groups)
 
     @functools.cached_property
     def memorization(self) -> np.ndarray:
-        """mem of the training examples: float64 [N]; NaN if never in or never out."""
+        """mem of examples, or their groups: float64 [N]; NaN if never in or never out."""
         return rate_difference(self.memorization_counts)
 
     @functools.cached_property
@@ -240,7 +241,7 @@ class Run:
         The thresholds are the paper's, and so is the restriction. Raises InputError for
         thresholds outside [-1, 1].
         """
-        parts = class_parts(self.tr_labels, self.tt_labels) if same_class else None
+        parts = grouping.pair_parts(self, same_class)
         return high_pairs(*self._words, self.memorization, infl, mem, parts)
 
     def of_class(self, label: int) -> Part:
@@ -253,8 +254,7 @@ class Run:
         At a false-discovery rate, with memory in GiB: see `search.discovery_level`. Raises
         InputError unless 0 < rate < 1.
         """
-        tests = int(np.isfinite(self.memorization).sum()) * self.tt_labels.size
-        return discovery_level(*self.packed(), tests, rate, memory)
+        return grouping.discovery_p(self, rate, memory)
 
     def search(
         self,
@@ -273,10 +273,7 @@ class Run:
         GiB that may be taken. Raises InputError where that is too little; see
         `search.strongest`.
         """
-        parts = class_parts(self.tr_labels, self.tt_labels) if same_class else None
-        return strongest(
-            *self.packed(), self.memorization, infl, top, harmful, parts, memory
-        )
+        return grouping.search(self, infl, top, harmful, same_class, memory)
 
     def report(self, data: Dataset | None = None, **options) -> Report:
         """The report of the run: `.save("report.html")`; in a notebook it shows itself.

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 def score_table(run: Run) -> pyarrow.Table:
     """A row for each training example.
 
-    Its id, name and label (and class, where classes have names); mem with its standard
+    Its id, name and label (and class, where classes have names); its group, whose mem and
+    influence then stand at each of its rows; mem with its standard
     error and 95 % interval; how the models that never saw it do: their accuracy, and the
     class that they name most, with their share; its influence summed over the test set
     ("relative" to the other examples' where subsets have one size: `TotalInfluence`); of
@@ -27,6 +28,8 @@ def score_table(run: Run) -> pyarrow.Table:
     """
     low, high = run.memorization_interval()
     columns = {"id": run.tr_ids, "name": run.tr_names, "label": run.tr_labels}
+    if run.tr_groups is not None:
+        columns["group"] = run.tr_groups
     if run.class_names:
         columns["class"] = np.array(run.class_names)[run.tr_labels]
     columns |= {

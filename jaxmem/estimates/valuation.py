@@ -12,6 +12,7 @@ import numpy as np
 
 from jaxmem.errors import InputError
 from jaxmem.estimates.counts import Counts, rate_difference
+from jaxmem.estimates.grouping import row_counts, units
 
 if TYPE_CHECKING:
     from jaxmem.estimates.results import Run
@@ -47,7 +48,7 @@ def held_out_accuracy(run: Run) -> np.ndarray:
     Out-of-bag Estimate as a Simple and Efficient Data Value", ICML 2023, arXiv 2304.07718)
     with subsets in place of bootstrap samples. NaN where no trial excluded the example.
     """
-    counts = run.memorization_counts
+    counts = row_counts(run)
     with np.errstate(invalid="ignore"):
         return np.asarray(counts.hits_out, np.float64) / counts.n_out
 
@@ -55,7 +56,8 @@ def held_out_accuracy(run: Run) -> np.ndarray:
 class TotalInfluence(NamedTuple):
     """Sums of infl, over all classes."""
 
-    of_train: np.ndarray  # float64 [N]: a training example's, summed over the test set
+    # float64 [N]: a training example's, or its group's, summed over the test set
+    of_train: np.ndarray
     on_test: np.ndarray  # float64 [E]: on a test example, of all with an estimate
     relative: bool  # to the mean of the other examples: where subsets have one size
 
@@ -63,7 +65,11 @@ class TotalInfluence(NamedTuple):
 def fixed_size(run: Run) -> bool:
     """Whether all subsets are of one size, as of every sampling but bernoulli's coins."""
     included, _ = run.packed()
-    sizes = included.sums()
+    sizes = (
+        included.columns(units(run)).sums()
+        if run.tr_groups is not None
+        else included.sums()
+    )
     return bool((sizes == sizes[:1]).all())
 
 
@@ -82,7 +88,7 @@ def total_influence(run: Run) -> TotalInfluence:
     n, e = run.tr_labels.size, run.tt_labels.size
     trials = run.trials.size
     included, test_correct = run.packed()
-    correct = test_correct.sums()
+    correct, unit = test_correct.sums(), np.isin(np.arange(n), units(run))
     of_train, weights = np.empty(n), np.zeros(trials)
     for start in range(0, n, ROWS):
         stop = min(start + ROWS, n)
@@ -91,7 +97,7 @@ def total_influence(run: Run) -> TotalInfluence:
         n_in, hits_in = inside.sum(axis=0), correct @ inside
         counts = Counts.from_totals(hits_in, n_in, correct.sum(), trials)
         of_train[start:stop] = rate_difference(counts)
-        known = (0 < n_in) & (n_in < trials)
+        known = (0 < n_in) & (n_in < trials) & unit[start:stop]
         n_in, inside = n_in[known], inside[:, known]
         n_out = trials - n_in
         weights += inside @ (1 / n_in + 1 / n_out) - (1 / n_out).sum()

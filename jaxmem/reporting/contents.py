@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxmem.data import Dataset
-from jaxmem.data.neighbours import MOST, Neighbours, duplicate_groups, nearest
+from jaxmem.data.neighbours import Neighbours, alike, duplicate_groups
 from jaxmem.errors import InputError
 from jaxmem.estimates.agreement import (
     Agreement,
@@ -68,10 +68,13 @@ class Contents(NamedTuple):
     notes: tuple[str, ...] = ()  # warnings beside the summary's
     other: Run | None = None  # compared with
     decisions: tuple[tuple[int, str, str], ...] = ()  # row, decision, new label
+    near: dict[str, Neighbours] | None = None  # where it is known already
 
     def parts(self) -> Iterator[tuple[str, bytes]]:
         """(name, bytes) of every part; "core" comes first."""
-        near = self._near()
+        near = self.near
+        if near is None and self.data is not None:
+            near = alike(self.data)
         yield "core", self._core(near)
         for split in ("train", "test"):
             yield from self._chunks(split, near[split] if near else None)
@@ -83,12 +86,6 @@ class Contents(NamedTuple):
                 images = getattr(self.data, split).images
                 for number, sheet in enumerate(sheets(images, plan)):
                     yield f"sheet-{split}-{number}", sheet
-
-    def _near(self) -> dict[str, Neighbours] | None:
-        if self.data is None or self.data.train.labels.size > MOST:
-            return None
-        both = nearest(self.data.train.images, self.data.test.images)
-        return dict(zip(("train", "test"), both, strict=True))
 
     def _core(self, near: dict[str, Neighbours] | None) -> bytes:
         shown, run, pairs = self.shown, self.shown.run, self.shown.pairs

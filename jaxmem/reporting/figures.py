@@ -51,8 +51,10 @@ def histogram(mem: np.ndarray, threshold: float) -> Figure:
     """Memorization of all training examples [N] on a logarithmic count axis (Figure 3)."""
     figure, known = _histogram(mem, "memorization", "training examples")
     figure.axes[0].axvline(threshold, color="black", linestyle="--", linewidth=1)
-    memorized = int((known >= threshold).sum())
-    figure.axes[0].set_title(f"{memorized:,} of {mem.size:,} have mem ≥ {threshold:g}")
+    memorized, lacking = int((known >= threshold).sum()), mem.size - known.size
+    unknown = f"; {lacking:,} always or never in" if lacking else ""
+    title = f"{memorized:,} of {known.size:,} have mem ≥ {threshold:g}{unknown}"
+    figure.axes[0].set_title(title)
     return figure
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from jaxmem._shared.files import local_path, refusals, replacing
 from jaxmem.data import Dataset
+from jaxmem.data.neighbours import Neighbours
 from jaxmem.errors import InputError
 from jaxmem.estimates.overview import TOP, overview
 from jaxmem.estimates.results import Run
@@ -121,6 +122,7 @@ def make_report(
     decisions: tuple[Decision, ...] = (),
     notes: tuple[str, ...] = (),
     summary: Summary | None = None,
+    near: dict[str, Neighbours] | None = None,
 ) -> Report:
     """The report of a run.
 
@@ -134,6 +136,7 @@ def make_report(
         decisions: on labels, made in an earlier report.
         notes: warnings that the report shall show beside its own.
         summary: where it is known already.
+        near: `neighbours.alike` of the data, likewise.
 
     Raises:
         InputError: if no trial is finished, for data that are not the run's, for a run of
@@ -149,8 +152,9 @@ def make_report(
     if summary is None:
         pairs = run.pairs(infl, mem)
         summary = summarize(run, pairs, mem, memory, level=shown.pairs_level)
+    thresholds = Thresholds(mem, infl)
     contents = Contents(
-        shown, summary, Thresholds(mem, infl), data, tuple(notes), other, decisions
+        shown, summary, thresholds, data, tuple(notes), other, decisions, near
     )
     try:
         parts = tuple(contents.parts())

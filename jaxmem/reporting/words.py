@@ -28,19 +28,27 @@ def lead(shown: Overview, mem: float, infl: float) -> list[str]:
     run, config = shown.run, shown.run.config
     n, e, trials = run.tr_labels.size, run.tt_labels.size, run.trials.size
     share = run.packed()[0].sums().mean() / n
-    how = "on average" if config.sampling == "given" or not config.trained else "a random"
-    memorized = count_memorized(shown, mem)
+    drawn = config.sampling != "given" and config.groups is None and config.trained
+    how = "a random" if drawn else "on average"
+    memorized, what = count_memorized(shown, mem), _units(shown)
+    part = _percent(memorized.number / max(memorized.of, 1))
     seen, test = (mean_interval(x)[0] for x in (run.train_accuracy, run.test_accuracy))
     lines = [
         f"{trials:,} models ({config.model}) were trained, each on {how} {share:.0%} of "
         f"the {n:,} training examples of {config.dataset}. Of what they saw they get "
         f"{_percent(seen)} right, of the {e:,} test examples {_percent(test)}.",
-        f"{memorized.number:,} training examples ({_percent(memorized.number / n)}) are "
+        f"{memorized.number:,} {what} ({part}) are "
         f"memorized: mem, the chance that a model gets an example right less that chance "
         f"for models that never saw it, is at least {mem:g}. Counting only those whose "
         f"interval lies above it there are {memorized.surely:,}; with those whose interval "
         f"reaches it, {memorized.perhaps:,}.",
     ]
+    if lacking := int(np.isnan(run.memorization).sum()):
+        always = int((np.asarray(run.memorization_counts.n_out) == 0).sum())
+        lines.append(
+            f"{lacking:,} training examples have no estimate, {always:,} of them because "
+            "they were in every subset."
+        )
     pairs = shown.pairs.infl.size
     if pairs:
         lines.append(
@@ -64,8 +72,8 @@ def facts(shown: Overview, summary: Summary, mem: float, infl: float) -> list[Fa
             "memorized",
             f"{memorized.number:,}",
             f"{memorized.surely:,} to {memorized.perhaps:,}",
-            f"Training examples with mem ≥ {mem:g}. The range: those whose whole 95% "
-            "interval lies there, and those whose interval reaches it.",
+            f"{_units(shown).capitalize()} with mem ≥ {mem:g}. The range: those whose "
+            "whole 95% interval lies there, and those whose interval reaches it.",
         ),
         Fact(
             "strong pairs",
@@ -118,6 +126,11 @@ def facts(shown: Overview, summary: Summary, mem: float, infl: float) -> list[Fa
             "value. A duplicate hides memorization: its twin is often in the subset.",
         ),
     ]
+
+
+def _units(shown: Overview) -> str:
+    """What has mem, in words."""
+    return "training examples" if shown.run.tr_groups is None else "groups of examples"
 
 
 def _discoveries(shown: Overview) -> str:

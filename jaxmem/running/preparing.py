@@ -1,6 +1,7 @@
 """A workdir's files: made, or checked and mended, before anything is trained."""
 
 import contextlib
+import dataclasses
 import tempfile
 from pathlib import Path
 
@@ -9,8 +10,10 @@ import numpy as np
 from jaxmem._shared.progress import say
 from jaxmem.data import Dataset
 from jaxmem.errors import InputError
+from jaxmem.running.choosing import Subsets
 from jaxmem.storage.config import RunConfig, read_config, write_config
 from jaxmem.storage.integrity import find_damage
+from jaxmem.storage.masks import agree, read_masks, write_masks
 from jaxmem.storage.schema import MISSING
 from jaxmem.storage.shares import Share
 from jaxmem.storage.store import CHUNK_TRIALS, TrialStore, create_store
@@ -18,26 +21,22 @@ from jaxmem.storage.workdir import Index, setting_up, write_index
 
 
 def prepare(
-    workdir: Path, config: RunConfig, data: Dataset, trials: int, share: Share | None
+    workdir: Path,
+    config: RunConfig,
+    data: Dataset,
+    trials: int,
+    share: Share | None,
+    subsets: Subsets,
 ) -> TrialStore:
     """Make a new workdir's files, or check that an old one's are of this run.
 
-    Trials that are damaged become missing ones.
+    Trials that are damaged become missing ones. Of given masks there may be more, or fewer,
+    than before, if the first rows agree: the workdir keeps the longer ones.
     """
     with setting_up(workdir) if share else contextlib.nullcontext():
-        if (workdir / "config.json").exists():
-            differ = [
-                f"{term} ({there} there, {here} here)"
-                for term, here, there in config.differences(read_config(workdir), "resume")
-            ]
-            if differ:
-                raise InputError(
-                    f"{workdir} holds another run: {', '.join(differ)} differ; give "
-                    "another --workdir or the same flags and files"
-                )
-        else:
-            write_config(workdir, config)  # first: it makes the folder ours
-        write_index(workdir, Index.of(data))
+        _settle(workdir, config, subsets.bits)
+        names = None if subsets.groups is None else subsets.groups.names
+        write_index(workdir, Index.of(data, names))
         store = create_store(workdir, config, trials)
     if share and not store.shared_safely:
         raise InputError(
@@ -51,6 +50,31 @@ def prepare(
         say(f"{workdir} is damaged: {damage}; trained again")
     store.forget(damage.trials)
     return store
+
+
+def _settle(workdir: Path, config: RunConfig, bits: np.ndarray | None) -> None:
+    """The configuration, and masks, that a workdir holds from now on."""
+    if not (workdir / "config.json").exists():
+        write_config(workdir, config)  # first: it makes the folder ours
+        if bits is not None:
+            write_masks(workdir, bits)
+        return
+    there, wanted = read_config(workdir), config
+    known = None if bits is None else read_masks(workdir)
+    if bits is not None and agree(known, bits):
+        wanted = dataclasses.replace(config, masks=there.masks)
+    differ = [
+        f"{term} ({there} there, {here} here)"
+        for term, here, there in wanted.differences(there, "resume")
+    ]
+    if differ:
+        raise InputError(
+            f"{workdir} holds another run: {', '.join(differ)} differ; give "
+            "another --workdir or the same flags and files"
+        )
+    if bits is not None and (known is None or len(known) < len(bits)):
+        write_masks(workdir, bits)
+        write_config(workdir, dataclasses.replace(there, masks=config.masks))
 
 
 def own_trials(trials: int, share: Share | None) -> np.ndarray:

@@ -7,7 +7,7 @@ run = jaxmem.run_trials(data, trials=4000, workdir="runs/digits")
 import contextlib
 import functools
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -19,6 +19,7 @@ from jaxmem._shared.devices import use_all_cores
 from jaxmem._shared.files import local_path
 from jaxmem._shared.progress import progress
 from jaxmem.data import Dataset
+from jaxmem.data.groups import read_groups
 from jaxmem.errors import InputError
 from jaxmem.estimates.opening import open_run
 from jaxmem.estimates.results import Run
@@ -27,12 +28,8 @@ from jaxmem.models import is_own
 from jaxmem.models.own import Options
 from jaxmem.running.blocks import Finished, finished_blocks
 from jaxmem.running.checking import check_network
-from jaxmem.running.configuring import (
-    Configured,
-    choose_subsets,
-    configure,
-    count_trials,
-)
+from jaxmem.running.choosing import choose_subsets, count_trials, fixed
+from jaxmem.running.configuring import Configured, configure
 from jaxmem.running.planning import PLACINGS, Placing, choose_placement, recall_plan
 from jaxmem.running.preparing import checked, missing, own_trials, prepare, room
 from jaxmem.running.starting import Start, Trainable, keep_frozen
@@ -63,6 +60,8 @@ def run_trials(
     subset_fraction: float = 0.7,
     sampling: Sampling = "uniform",
     masks: np.ndarray | None = None,
+    groups: str | Path | np.ndarray | None = None,
+    fix: str | Sequence[str] = (),
     seed: int = 0,
     batching: Batching = "packed",
     width: int | None = None,
@@ -94,9 +93,16 @@ def run_trials(
     sampling: how subsets are drawn: "uniform", each alone; "balanced", so that every
       example is excluded equally often, to within one; or "bernoulli", a coin an example,
       so that sizes vary.
-    masks: bool [T, N], which examples each trial shall see, as many in every row: in place
-      of random subsets of subset_fraction. Without them a trial's subset depends on the
-      seed: `masks=other.included` trains on the subsets of another run, with another seed.
+    masks: bool [T, N], which examples each trial shall see, in place of random subsets:
+      `masks=other.included` trains on the subsets of another run, with another seed. More
+      rows top a workdir up, if the first agree. Where they include different numbers, an
+      epoch has the steps of subset_fraction, in batches that differ in size.
+    groups: which training examples are in or out together: "duplicates",
+      "near-duplicates", an .npy file, or each one's group [N], numbers or text (such as
+      `data.groups`). subset_fraction is then the share of the groups that a trial sees, and
+      mem and infl are a group's.
+    fix: what all trials share: "init", their initial parameters; "order", all that training
+      draws (order, views, random layers).
     width: models trained side by side on one device; None times a few, keeps the best.
     placement: where the images lie: "device", all on every device; "host", in chunks of
       what is wanted next; "auto", on the host if they are more than a third of a device's
@@ -137,14 +143,15 @@ def run_trials(
         one_of("placement", placement, PLACINGS)
         goal = None if until_se is None else make_goal(until_se, se_quantile, se_of)
         n = data.train.labels.size
-        bits, subsets = choose_subsets(n, subset_fraction, sampling, masks)
-        trials = count_trials(trials, subsets, bits)
+        together = None if groups is None else read_groups(groups, data)
+        subsets = choose_subsets(n, subset_fraction, sampling, masks, together)
+        trials = count_trials(trials, subsets)
+        subsets.check(goal)
         part = None if share is None else parse_share(share)
         if part is not None:
             part.check(trials)
         configured = functools.partial(
             configure,
-            bits=bits,
             subsets=subsets,
             model=model,
             options=dict(model_options or {}),
@@ -154,13 +161,14 @@ def run_trials(
             margins=bool(margins),
             probabilities=bool(probabilities),
             dynamics=bool(dynamics),
+            fix=fixed(fix),
             recipe=recipe,
         )
         todo = configured(data)
         folder = local_path(workdir) if workdir else default_workdir(todo.config)
         stack.enter_context(locked(folder, part))
-        store = prepare(folder, todo.config, data, trials, part)
-        watch = Watch(store, data.train.labels, goal, mem)
+        store = prepare(folder, todo.config, data, trials, part, subsets)
+        watch = Watch(store, data.train.labels, goal, mem, subsets)
         own = own_trials(trials, part)
         lacking = missing(store, own)
         if lacking and not watch.reached():

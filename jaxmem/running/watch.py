@@ -9,8 +9,10 @@ from tqdm import tqdm
 from jaxmem._shared.progress import say
 from jaxmem.estimates.bits import Bits
 from jaxmem.estimates.counts import Counts, memorization_counts
+from jaxmem.estimates.grouping import is_first, of_groups
 from jaxmem.estimates.learning import learning_warning
 from jaxmem.estimates.stopping import Goal
+from jaxmem.running.choosing import Subsets
 from jaxmem.storage.schema import FINISHED
 from jaxmem.storage.store import TrialStore
 from jaxmem.training.ensemble import Block
@@ -23,8 +25,17 @@ STARVED = 0.5  # share of chunks that devices wait for, from which on we say so
 class Watch:
     """Looks at finished blocks, and tells what there is to tell."""
 
-    def __init__(self, store: TrialStore, labels: np.ndarray, goal: Goal | None, mem: bool):
+    def __init__(
+        self,
+        store: TrialStore,
+        labels: np.ndarray,
+        goal: Goal | None,
+        mem: bool,
+        subsets: Subsets,
+    ):
         self._store, self._labels, self._goal, self._mem = store, labels, goal, mem
+        self._groups = subsets.groups
+        self._candidates = subsets.candidates()
         self._start = time.perf_counter()
         self._accuracies: list[float] = []
         self._outlook, self._next_look, self._told = "", 0.0, False
@@ -82,7 +93,15 @@ class Watch:
         else:
             counts = Counts(*(a + b for a, b in zip(counts, self._counted, strict=True)))
         self._known, self._counted = finished | before, counts
-        return counts
+        return self._of_interest(counts)
+
+    def _of_interest(self, counts: Counts) -> Counts:
+        """Those of examples that can have an estimate, and of groups once each."""
+        chosen = self._candidates
+        if self._groups is not None:
+            counts = of_groups(counts, self._groups.number)
+            chosen = chosen & is_first(self._groups.number)
+        return Counts(*(c[chosen] for c in counts))
 
     def _tell_learning(self, block: Block) -> None:
         """Warn, once there are models, where they did not learn."""

@@ -12,6 +12,7 @@ from jaxmem._shared.files import read_json, write_json
 from jaxmem.errors import InputError
 from jaxmem.storage.schema import SCHEMA, Quantity, Sizes
 from jaxmem.training.hyperparameters import LATER, Recipe
+from jaxmem.training.keys import Fixed
 from jaxmem.training.subsets import SubsetRule, subset_size
 from jaxmem.version import __version__
 
@@ -35,9 +36,11 @@ MAY_DIFFER: dict[Occasion, frozenset[str]] = {
     "merge": frozenset({"dataset", "sampling", "masks", "seed"}),
     "time": frozenset(
         {"dataset", "data", "test_size", "inputs", "sampling", "masks", "seed"}
-        | {"subset_fraction", "subset_size"}
+        | {"subset_fraction", "subset_size", "fix"}
     ),
 }
+# Fields that the first workdirs of format 3 lack, with what was done then.
+ADDED: dict[str, Any] = {"network": None, "dynamics": False, "groups": None, "fix": ()}
 # What users call a field, where that is not its name.
 TERMS = {
     "data": "examples or labels",
@@ -53,11 +56,8 @@ TERMS = {
     "margins": "storing margins",
     "probabilities": "storing probabilities",
     "dynamics": "storing learning dynamics",
+    "fix": "what trials share",
 }
-
-
-# Fields that came after the first workdirs of format 3, and what those had.
-OMITTED: dict[str, Any] = {"network": None, "dynamics": False}
 
 
 class Difference(NamedTuple):
@@ -104,6 +104,8 @@ class RunConfig:
     probabilities: bool
     network: Network | None = None  # None: one of ours, from its own start
     dynamics: bool = False
+    groups: str | None = None  # a hash of each training example's
+    fix: tuple[Fixed, ...] = ()  # what all trials share, sorted
 
     def __post_init__(self):
         for name in ("train_size", "test_size", "num_classes"):
@@ -130,7 +132,9 @@ class RunConfig:
         n, fraction = self.train_size, self.subset_fraction
         assert fraction is not None  # only adopted trials have none
         size = self.subset_size or subset_size(n, fraction)
-        return SubsetRule(n, size, self.sampling, fraction)
+        varies = self.subset_size is None
+        padded = varies and (self.sampling == "given" or self.groups is not None)
+        return SubsetRule(n, size, self.sampling, fraction, n if padded else None)
 
     @property
     def sizes(self) -> Sizes:
@@ -147,10 +151,13 @@ class RunConfig:
     def identity(self, occasion: Occasion) -> tuple:
         """The values, hashable, of the fields that must not differ on this occasion."""
         names = [field.name for field in dataclasses.fields(self)]
-        for name, default in OMITTED.items():
-            if getattr(self, name) == default:
-                names.remove(name)  # default workdirs keep their names
+        names = [n for n in names if n not in self._as_before]  # workdirs keep their names
         return tuple(getattr(self, n) for n in names if n not in MAY_DIFFER[occasion])
+
+    @property
+    def _as_before(self) -> set[str]:
+        """The added fields in which it is as if there were none."""
+        return {name for name, before in ADDED.items() if getattr(self, name) == before}
 
     def differences(self, other: "RunConfig", occasion: Occasion) -> list[Difference]:
         """What differs though it must not on this occasion, in the user's terms."""
@@ -173,16 +180,14 @@ class RunConfig:
         values = dataclasses.asdict(self)
         if self.inputs is not None:
             values["inputs"] = self.inputs._asdict()
-        for name, default in OMITTED.items():
-            if values[name] == default:
-                del values[name]  # as in the first workdirs of format 3
+        values = {k: v for k, v in values.items() if k not in self._as_before}
         return {"format": FORMAT, "jaxmem": __version__, **values}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "RunConfig":
         """The inverse of `to_json`; raises InputError for what that did not write."""
         values = {k: v for k, v in values.items() if k not in ("format", "jaxmem")}
-        values = {**OMITTED, **values}
+        values = {**ADDED, "fix": [], **values}
         return _parsed(cls, values, "the configuration")
 
 

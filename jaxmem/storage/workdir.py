@@ -2,6 +2,7 @@
 
 WORKDIR/config.json     everything that decides the results: `storage.config`
 WORKDIR/examples.npz    labels, ids and names of train and test
+WORKDIR/masks.npy       the subsets that a run was given: `storage.masks`
 WORKDIR/plan.json       the layout chosen for each kind of device: `storage.layouts`
 WORKDIR/trials.zarr/    what each trial left: `storage.schema`, `storage.store`
 WORKDIR/models/         kept models, and in_flight/ those in training: `storage.checkpoints`
@@ -132,6 +133,9 @@ def last_one_out(workdir: Path) -> Iterator[bool]:
         yield last
 
 
+NO_GROUPS = np.zeros(0, str)
+
+
 class Index(NamedTuple):
     """What the rows and columns of a run's estimates are: examples.npz."""
 
@@ -142,14 +146,16 @@ class Index(NamedTuple):
     tr_names: np.ndarray  # str [N], by which the owner finds them
     tt_names: np.ndarray  # str [E]
     class_names: np.ndarray  # str [K], or [0] where classes are just numbers
+    tr_groups: np.ndarray = NO_GROUPS  # str [N], each example's, or [0] where none are
 
     @classmethod
-    def of(cls, data: Dataset) -> "Index":
-        """Those of a dataset."""
+    def of(cls, data: Dataset, groups: np.ndarray | None = None) -> "Index":
+        """Those of a dataset, and of each training example's group, str [N]."""
         train, test = data.train, data.test
         return cls(
             *(train.labels, test.labels, train.ids, test.ids, train.names, test.names),
             np.array(data.class_names, str),
+            NO_GROUPS if groups is None else groups,
         )
 
 
@@ -163,13 +169,17 @@ def write_index(workdir: Path, index: Index) -> None:
     except InputError:
         pass  # absent or damaged
     with refusals(workdir), replacing(path) as partial:
-        np.savez(partial, **index._asdict())
+        written = index._asdict()
+        if not index.tr_groups.size:
+            del written["tr_groups"]  # as in the first workdirs of format 3
+        np.savez(partial, **written)
 
 
 def read_index(workdir: Path) -> Index:
     """Read examples.npz; raises InputError where that cannot be done."""
     path = workdir / "examples.npz"
     stored = read_npz(path)
+    stored.setdefault("tr_groups", NO_GROUPS)
     if lacking := set(Index._fields) - set(stored):
         raise InputError(f"{path} lacks {', '.join(sorted(lacking))}")
     return Index(**{name: stored[name] for name in Index._fields})

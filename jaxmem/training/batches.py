@@ -59,20 +59,25 @@ def epoch_batches(
     subset: Subset,
     mask_N: jax.Array,
     steps: int,
+    by_row: bool = False,
 ) -> Batches:
     """The batches of one epoch of one trial, `steps` of them.
+
+    by_row: packed batches too walk an order of all N examples, from which those that are
+    excluded fall out: it then depends on the key alone, not on what else is included.
 
     Places beyond a batch's end repeat the first example of the walk at weight 0: in packed
     mode that is an included one, so that no excluded example is ever read.
     """
     purposes = Purpose.SHUFFLE, Purpose.SHARED_SHUFFLE
     key = epoch_key(batching, root, trial, epoch, *purposes)
-    if batching == "packed":
+    if batching == "packed" and not by_row:
         walk = _shuffled(key, subset)
-        length = subset.count
     else:
         walk = jax.random.permutation(key, jnp.arange(mask_N.size, dtype=jnp.int32))
-        length = walk.size
+    if batching == "packed" and by_row:
+        walk = walk[jnp.argsort(~mask_N[walk], stable=True)][: subset.index.size]
+    length = subset.count if batching == "packed" else walk.size
     size, longer = length // steps, length % steps  # the first `longer` have one more
     step = jnp.arange(steps, dtype=jnp.int32)[:, None]
     place = jnp.arange(-(-walk.size // steps), dtype=jnp.int32)[None]

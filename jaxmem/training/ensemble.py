@@ -62,14 +62,16 @@ def make_ensemble(
     masks: np.ndarray | None = None,
     placement: Placement = "device",
     room: Room = np.empty,
+    groups: np.ndarray | None = None,
 ) -> Ensemble:
     """Place the data on all local devices, as one mesh; or leave the images on the host.
 
     masks: bits of the trials' subsets, uint8 [T, ceil(N / 8)]; None draws them.
     room: makes the arrays for probabilities where images stay on the host.
+    groups: each training example's, int32 [N], where the rule draws groups.
     """
     mesh, on_host = make_mesh(), placement == "host"
-    arrays = Arrays.of(data, masks, with_images=not on_host)
+    arrays = Arrays.of(data, masks, with_images=not on_host, groups=groups)
     images = Images(data.train.images, data.test.images) if on_host else None
     if (shared := job.learner.model.shared) is not None:
         arrays = arrays._replace(shared=shared.values)

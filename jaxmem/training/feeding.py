@@ -57,7 +57,7 @@ class _Fed(NamedTuple):
 def _draw_trial(
     job: Job, data: Arrays, root: jax.Array, trial: jax.Array, epoch: jax.Array
 ) -> Batches:
-    subset = job.subsets.draw(root, trial, data.masks)
+    subset = job.subsets.draw(root, trial, data.masks, data.groups)
     return draw_batches(job, data, root, trial, subset, epoch)
 
 

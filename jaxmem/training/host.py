@@ -75,4 +75,4 @@ def _evaluating(
 
 
 def _draw_mask(job: Job, data: Arrays, root: jax.Array, trial: jax.Array) -> jax.Array:
-    return job.subsets.draw(root, trial, data.masks)[1]
+    return job.subsets.draw(root, trial, data.masks, data.groups)[1]

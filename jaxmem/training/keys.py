@@ -5,6 +5,7 @@ ensemble, the number of devices, the order of the blocks or a restart.
 """
 
 import enum
+from typing import Literal, get_args
 
 import jax
 
@@ -14,6 +15,11 @@ from jaxmem.errors import InputError
 # trials share makes their outcomes depend on each other, and standard errors too small: by
 # about GROUP times as much as a pair does (`experiments/shared_orders.py`).
 GROUP = 16
+
+# What trials may share, to tell one source of noise from another: their initial parameters;
+# all that training draws, that is the order of examples, their views, and random layers.
+Fixed = Literal["init", "order"]
+FIXED: tuple[str, ...] = get_args(Fixed)
 
 
 class Purpose(enum.IntEnum):

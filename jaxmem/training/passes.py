@@ -30,11 +30,11 @@ def measure_from_host(
     pieces = measuring_pieces(len(images), images.shape[1:])
 
     def draw(job, data, root, trial):
-        subset, mask = job.subsets.draw(root, trial, data.masks)
+        subset, mask = job.subsets.draw(root, trial, data.masks, data.groups)
         return mask, jnp.asarray(subset.count, jnp.int32), no_moments(images.shape[1:])
 
     def add(number, job, data, root, moments, mask, count, start, fresh, rows):
-        if job.subsets.sampling != "bernoulli":
+        if not job.subsets.varies:
             count = job.subsets.size  # a constant, as where images lie on the devices
 
         def step(moments, piece):

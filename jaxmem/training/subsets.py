@@ -6,6 +6,10 @@ into pieces that the trials exclude one after another (include, if the subset is
 part). After any number of trials, every example was excluded equally often, to within one.
 bernoulli: a coin a trial and example, so that sizes vary; what Banzhaf values want.
 given: the rows of masks that the caller chose.
+
+Of groups, such as a patient's images, the same is drawn of groups in place of examples, and
+their examples are in or out together. Each group is in with the chance `fraction`, and so
+that share of the examples is in on average.
 """
 
 import math
@@ -38,15 +42,34 @@ class SubsetRule(NamedTuple):
     size: int  # m; of bernoulli, about that
     sampling: Literal["uniform", "balanced", "bernoulli", "given"] = "uniform"
     fraction: float = math.nan  # the chance to be included, of bernoulli
+    # The largest subset, where given masks or groups make sizes vary; size is then nominal
+    most: int | None = None
+    groups: "SubsetRule | None" = None  # how groups are drawn, where they are
+
+    @property
+    def varies(self) -> bool:
+        """Whether trials see different numbers of examples."""
+        return self.sampling == "bernoulli" or self.most is not None
 
     def draw(
-        self, root: jax.Array, trial: jax.Array, masks: jax.Array | None = None
+        self,
+        root: jax.Array,
+        trial: jax.Array,
+        masks: jax.Array | None = None,
+        groups: jax.Array | None = None,
     ) -> tuple[Subset, jax.Array]:
         """What ONE trial sees, and the same as a mask, bool [n].
 
-        masks: bits of the given subsets, uint8 [T, ceil(n / 8)].
+        masks: bits of the given subsets, uint8 [T, ceil(n / 8)]. groups: each example's,
+        int32 [n].
         """
         n, m = self.n, self.size
+        if self.groups is not None:
+            assert groups is not None  # the rule is of them
+            return self._of_mask(self.groups.draw(root, trial)[1][groups])
+        if self.sampling == "given" and self.varies:
+            assert masks is not None  # the rule is of them
+            return self._of_mask(jnp.unpackbits(masks[trial], count=n).astype(bool))
         if self.sampling == "bernoulli":
             subset = draw_bernoulli(root, trial, n, self.fraction)
             mask = inclusion_mask(subset.index, n)
@@ -60,9 +83,19 @@ class SubsetRule(NamedTuple):
             index = draw_subset(root, trial, n, m)
         return Subset(index, m), inclusion_mask(index, n)
 
+    def _of_mask(self, mask: jax.Array) -> tuple[Subset, jax.Array]:
+        size = self.size if self.most is None else self.most
+        index = jnp.nonzero(mask, size=size, fill_value=0)[0].astype(jnp.int32)
+        if self.most is None:
+            return Subset(index, size), mask
+        count = jnp.sum(mask, dtype=jnp.int32)
+        return Subset(jnp.where(jnp.arange(size) < count, index, index[0]), count), mask
+
     @property
     def most_excluded(self) -> int:
         """How many examples a trial excludes, at most."""
+        if self.most is not None:
+            return self.n
         if self.sampling == "bernoulli":
             return most_drawn(self.n, 1 - self.fraction)
         return self.n - self.size

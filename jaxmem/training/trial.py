@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxmem.data import Dataset
@@ -24,7 +25,7 @@ from jaxmem.training.dynamics import Dynamics, add_seen, no_dynamics
 from jaxmem.training.fitting import Learner, Predictions, TrainState
 from jaxmem.training.hyperparameters import Recipe
 from jaxmem.training.inputs import Scaling, measure
-from jaxmem.training.keys import Purpose, trial_key
+from jaxmem.training.keys import Fixed, Purpose, trial_key
 from jaxmem.training.outcomes import DYNAMICS, Evaluation, Outcomes, outcomes_of
 from jaxmem.training.subsets import Subset, SubsetRule
 
@@ -38,11 +39,16 @@ class Job(NamedTuple):
     num_classes: int
     quantities: tuple[str, ...]  # of `outcomes.QUANTITIES`
     first_steps: int | None = None  # of each epoch, to time them; None: all
+    fix: tuple[Fixed, ...] = ()  # what all trials share
 
     @property
     def steps(self) -> int:
         """How many an epoch has."""
         return min(self.learner.steps, self.first_steps or self.learner.steps)
+
+    def drawn_by(self, what: Fixed, trial: jax.Array) -> jax.Array:
+        """The trial by whose key something is drawn: of what is fixed, the first."""
+        return jnp.zeros_like(trial) if what in self.fix else trial
 
     @property
     def probabilities(self) -> bool:
@@ -75,17 +81,23 @@ class Arrays(NamedTuple):
     test_labels: jax.Array  # int32 [E]
     masks: jax.Array | None = None  # bits of given subsets, uint8 [T, ceil(N / 8)]
     shared: PyTree = None  # frozen parameters
+    groups: jax.Array | None = None  # each training example's, int32 [N]
 
     @classmethod
     def of(
-        cls, data: Dataset, masks: np.ndarray | None = None, with_images: bool = True
+        cls,
+        data: Dataset,
+        masks: np.ndarray | None = None,
+        with_images: bool = True,
+        groups: np.ndarray | None = None,
     ) -> "Arrays":
         """The arrays of a dataset, still in NumPy."""
         train, test = data.train, data.test
         rows = slice(None) if with_images else slice(1)
         images = train.images[rows], test.images[rows]
         arrays = images[0], train.labels, images[1], test.labels, masks
-        return cls(*arrays)  # type: ignore[arg-type]  # JAX's once they are on devices
+        # They are JAX's once they are on devices.
+        return cls(*arrays, groups=groups)  # type: ignore[arg-type]
 
 
 def make_job(
@@ -95,6 +107,7 @@ def make_job(
     subsets: SubsetRule,
     num_classes: int,
     quantities: tuple[str, ...] = (),
+    fix: tuple[Fixed, ...] = (),
 ) -> Job:
     """The job of training a model on subsets.
 
@@ -112,12 +125,12 @@ def make_job(
             f"{recipe.epochs} epochs; give a shorter --warmup, or more --epochs"
         )
     learner = Learner(model, recipe, steps)
-    return Job(learner, batching, subsets, num_classes, quantities)
+    return Job(learner, batching, subsets, num_classes, quantities, fix=fix)
 
 
 def init_trial(job: Job, data: Arrays, root: jax.Array, trial: jax.Array) -> TrainState:
     """The initial state of ONE trial."""
-    key = trial_key(root, Purpose.INIT, trial)
+    key = trial_key(root, Purpose.INIT, job.drawn_by("init", trial))
     state = fitting.init(job.learner, key, data.train_images)
     if not job.dynamics:
         return state
@@ -126,7 +139,7 @@ def init_trial(job: Job, data: Arrays, root: jax.Array, trial: jax.Array) -> Tra
 
 def scale_trial(job: Job, data: Arrays, root: jax.Array, trial: jax.Array) -> Scaling:
     """The scaling of the inputs that ONE trial sees."""
-    subset, mask = job.subsets.draw(root, trial, data.masks)
+    subset, mask = job.subsets.draw(root, trial, data.masks, data.groups)
     return measure(data.train_images, mask, subset.count)
 
 
@@ -148,7 +161,7 @@ def advance_trial(
     last: jax.Array,
 ) -> TrainState:
     """Train ONE trial for the epochs first … last - 1."""
-    subset = job.subsets.draw(root, trial, data.masks)
+    subset = job.subsets.draw(root, trial, data.masks, data.groups)
     # Flat: a TPU pads each image [H, W, C] to tiles, and then gathers many times the bytes.
     n, *shape = data.train_images.shape
     flat = data.train_images.reshape(n, -1)
@@ -191,7 +204,10 @@ def draw_batches(
 ) -> Batches:
     """One epoch of ONE trial, of what `SubsetRule.draw` gave for it."""
     recipe, steps = job.learner.recipe, job.learner.steps
-    batches = epoch_batches(job.batching, root, trial, epoch, *subset, steps)
+    trial = job.drawn_by("order", trial)
+    # Sizes that vary must not change the order either: more masks may follow.
+    by_row = "order" in job.fix or job.subsets.most is not None
+    batches = epoch_batches(job.batching, root, trial, epoch, *subset, steps, by_row)
     if augments(recipe):
         purposes = Purpose.AUGMENTATION, Purpose.SHARED_AUGMENTATION
         key = epoch_key(job.batching, root, trial, epoch, *purposes)
@@ -226,7 +242,7 @@ def conclude_trial(
     test: Predictions,
 ) -> Outcomes:
     """What is kept of what ONE trial says of all examples."""
-    subset, mask = job.subsets.draw(root, trial, data.masks)
+    subset, mask = job.subsets.draw(root, trial, data.masks, data.groups)
     evaluation = Evaluation(
         train=train,
         test=test,

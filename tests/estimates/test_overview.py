@@ -105,8 +105,9 @@ def test_suspects_are_contradicted_and_ranked_by_margin(run):
 
 def test_how_sure_the_number_of_memorized_is(run):
     shown = overview(run)
-    number, surely, perhaps = count_memorized(shown, 0.25)
+    of, number, surely, perhaps = count_memorized(shown, 0.25)
     assert number == (run.memorization >= 0.25).sum()
+    assert of == np.isfinite(run.memorization).sum()
     assert surely == (run.memorization_interval()[0] >= 0.25).sum() < number < perhaps
 
 

@@ -6,6 +6,7 @@ from runs import assert_same
 
 import jaxmem
 from jaxmem import InputError
+from jaxmem.reporting.summary import summarize
 
 
 def test_given_masks_are_the_subsets(tiny, tiny_recipe, tmp_path):
@@ -53,7 +54,7 @@ def test_masks_may_include_everything(tiny, tiny_recipe, tmp_path):
     [
         (np.ones((3, 60), bool), r"bool \[3, 60\]; expected bool \[trials, 61\]"),
         (np.ones((3, 61), int), r"masks are int64 \[3, 61\]; expected bool"),
-        (np.tri(3, 61, dtype=bool), "masks include 1 to 3 examples"),
+        (np.tri(3, 61, -1, dtype=bool), "row 0 of the masks includes no example"),
         (np.ones((3, 61), bool), "4 trials need as many masks, but 3 are given"),
     ],
 )
@@ -71,6 +72,51 @@ def test_other_masks_are_another_run(tiny, tiny_recipe, tmp_path):
     assert masks[0].sum() == masks[1].sum()
     with pytest.raises(InputError, match=r"holds another run: masks \("):
         jaxmem.run_trials(tiny, workdir=tmp_path, masks=masks, **tiny_recipe)
+
+
+def test_masks_of_different_sizes_that_grow(tiny, tiny_recipe, tmp_path):
+    """Topped up, in any batches, it is the run in one go; what is always in says so."""
+    masks = np.random.default_rng(0).random((12, 61)) < np.linspace(0.3, 0.8, 12)[:, None]
+    masks[:, 20:] = True
+    small, more = masks[:5], tmp_path / "a"
+    jaxmem.run_trials(tiny, workdir=more, masks=small, **tiny_recipe)
+    first = jaxmem.open_run(more)
+    grown = jaxmem.run_trials(tiny, workdir=more, masks=masks, **tiny_recipe)
+    whole = jaxmem.run_trials(tiny, workdir=tmp_path / "b", masks=masks, **tiny_recipe)
+    assert_same(grown, whole)
+    np.testing.assert_array_equal(first.final_loss, grown.final_loss[:5])
+    np.testing.assert_array_equal(grown.included, masks)
+    # The longer masks stay, whoever asks for the first of them again.
+    assert_same(jaxmem.run_trials(tiny, workdir=more, masks=small, **tiny_recipe), grown)
+    assert_same(jaxmem.run_trials(tiny, workdir=more, masks=masks, **tiny_recipe), grown)
+    other = masks.copy()
+    other[7, :2] ^= True
+    with pytest.raises(InputError, match=r"holds another run: masks \("):
+        jaxmem.run_trials(tiny, workdir=more, masks=other, **tiny_recipe)
+    # Candidates alone have estimates.
+    assert np.isnan(grown.memorization[20:]).all()
+    assert np.isfinite(grown.memorization[:20]).any()
+    found = summarize(grown, grown.pairs(), 0.25)
+    assert found.always_in == 41 and found.never_in == np.sum(~masks.any(axis=0))
+    assert found.all_pairs == 9 * np.isfinite(grown.memorization).sum()
+    total = jaxmem.valuation.total_influence(grown)
+    assert np.isnan(total.of_train[20:]).all() and not total.relative
+    assert np.isfinite(total.on_test).all()
+
+
+def test_until_a_standard_error_of_candidates(tiny, tiny_recipe, tmp_path):
+    """Rows that are always in have none, and keep no run from its goal."""
+    masks = np.random.default_rng(0).random((40, 61)) < 0.5
+    masks[:, 20:] = True
+    flags = {**tiny_recipe, "masks": masks, "until_se": 0.2, "se_of": "all", "width": 2}
+    run = jaxmem.run_trials(tiny, workdir=tmp_path, **flags)
+    errors = run.memorization_se[:20]
+    assert run.trials.size < 40
+    assert np.quantile(errors, 0.5, method="higher") <= 0.2
+    everything = {**flags, "masks": np.ones((2, 61), bool)}
+    with pytest.raises(InputError, match="include every example always or never"):
+        jaxmem.run_trials(tiny, workdir=tmp_path / "new", **everything)
+    assert not (tmp_path / "new" / "config.json").exists()
 
 
 def test_balanced_sampling(tiny, tiny_recipe, tmp_path):

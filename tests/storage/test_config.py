@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from jaxmem import InputError, Recipe
 from jaxmem.storage.config import (
+    ADDED,
     FORMAT,
     MAY_DIFFER,
-    OMITTED,
     Inputs,
     Network,
     RunConfig,
@@ -64,6 +64,8 @@ OTHER = {
     "probabilities": True,
     "network": Network(("depth=4",), "00ff"),
     "dynamics": True,
+    "groups": "00ff",
+    "fix": ("init",),
 }
 recipes = st.builds(
     Recipe,
@@ -91,6 +93,8 @@ configs = st.builds(
     sampling=st.sampled_from(["uniform", "balanced", "bernoulli", "given"]),
     margins=st.booleans(),
     dynamics=st.booleans(),
+    groups=st.none() | st.text(),
+    fix=st.sampled_from([(), ("init",), ("init", "order")]),
     network=st.none()
     | st.builds(Network, st.lists(st.text()).map(tuple), st.none() | st.text()),
 )
@@ -125,7 +129,7 @@ def test_what_was_not_written_is_refused(name, value):
     assert json.loads(json.dumps(read.to_json())).get(name) == value
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in OMITTED])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ADDED])
 def test_a_field_that_lacks_is_refused(name):
     lacking = {k: v for k, v in CONFIG.to_json().items() if k != name}
     with pytest.raises(InputError, match=name):
@@ -134,7 +138,7 @@ def test_a_field_that_lacks_is_refused(name):
 
 def test_a_network_of_ours_leaves_no_trace():
     """Neither in the file nor in the name of a default workdir."""
-    assert not {"network", "dynamics"} & CONFIG.to_json().keys()
+    assert not ADDED.keys() & CONFIG.to_json().keys()
     assert default_workdir(CONFIG).name == "digits-mlp-0aaa06e9"
     own = dataclasses.replace(CONFIG, network=Network((), "00"))
     other = dataclasses.replace(CONFIG, network=Network(("depth=4",), "11"))

@@ -160,3 +160,35 @@ def test_candidates_alone_are_held_out():
     for nothing in (np.zeros(50, bool), np.arange(50) == 3):
         with pytest.raises(InputError, match="leaves a side empty"):
             candidate_masks(nothing, 4)
+
+
+@pytest.mark.parametrize("sampling", ["uniform", "balanced", "bernoulli"])
+def test_groups_are_drawn_as_examples_are(sampling):
+    """As many of them, by the same keys; their examples are in or out together."""
+    number = np.array([0, 1, 1, 2, 3, 3, 3, 4, 0])
+    drawn = SubsetRule(5, 3, sampling, 0.6)
+    most = 9 if sampling == "bernoulli" else 7  # of any, or of three groups
+    rule = SubsetRule(9, 5, sampling, 0.6, most, drawn)
+    times = np.zeros(5, int)
+    for trial in range(10):
+        subset, mask = rule.draw(root_key(3), np.int32(trial), None, number)
+        chosen = np.asarray(drawn.draw(root_key(3), np.int32(trial))[1])
+        np.testing.assert_array_equal(mask, chosen[number])
+        index = np.asarray(subset.index)
+        assert index.size == most and int(subset.count) == mask.sum()
+        assert index[: int(subset.count)].tolist() == np.flatnonzero(mask).tolist()
+        assert (index[int(subset.count) :] == index[0]).all()
+        times += chosen
+    if sampling == "balanced":
+        assert (times == 6).all()  # 10 trials leave out 2 of 5 each
+
+
+def test_masks_of_different_sizes_are_the_subsets():
+    masks = np.random.default_rng(0).random((4, 11)) < [[0.2], [0.5], [0.9], [1.1]]
+    rule = SubsetRule(11, 8, "given", 0.7, int(masks.sum(axis=1).max()))
+    for trial, row in enumerate(masks):
+        bits = np.packbits(masks, axis=1)
+        subset, mask = rule.draw(root_key(0), np.int32(trial), jax.numpy.asarray(bits))
+        np.testing.assert_array_equal(mask, row)
+        count = int(subset.count)
+        assert np.asarray(subset.index)[:count].tolist() == np.flatnonzero(row).tolist()

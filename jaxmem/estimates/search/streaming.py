@@ -112,7 +112,7 @@ def search_parts(
     top: int = 0,
     memory: float = MEMORY,
 ) -> Found:
-    """`search` of parts alone, which must share neither rows nor columns."""
+    """`search` of parts alone, which must share no columns."""
     of_rows = Ranking(included.count, top)
     of_columns = Ranking(test_correct.count, top)
     pairs = []
@@ -127,7 +127,7 @@ def search_parts(
                 memory=memory,
             )
             pairs.append((rows[found.rows], columns[found.columns], *found.counts))
-            of_rows.put(rows, columns[found.of_rows.index], found.of_rows.infl)
+            of_rows.merge(rows, columns[found.of_rows.index], found.of_rows.infl)
             of_columns.put(columns, rows[found.of_columns.index], found.of_columns.infl)
             bar.update()
     row, column, counts = joined(pairs)

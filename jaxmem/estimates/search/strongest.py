@@ -44,7 +44,8 @@ def strongest(
         harmful: searches for the most negative influences instead: pairs with influence
             <= -infl, and the lowest of each example. Lowest comes first, and infl_p is the
             p-value of as low an influence.
-        parts: the pairs that count, e.g. `class_parts`, that share no examples; None: all.
+        parts: the pairs that count, e.g. `class_parts`, that share no test examples; None:
+            all.
         memory: GiB that may be taken; the [N, E] matrix never exists.
 
     Raises:
