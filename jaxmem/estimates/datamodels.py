@@ -57,6 +57,19 @@ def fit_datamodels(run: Run, test_rows, strengths: int = 30) -> Datamodels:
     return Datamodels(*(np.array(part) for part in zip(*fitted, strict=True)))
 
 
+def highest_margins(run: Run) -> np.ndarray:
+    """Test margins, logit of the label minus the highest other: float16 [T, E].
+
+    Raises InputError if the run stored none.
+    """
+    if not run.config.highest_margins:
+        raise InputError(
+            f"{run.workdir} stored no margins against the highest other logit: run it with "
+            "--highest-margins"
+        )
+    return run.reader.read("test_highest_margin", run.trials)
+
+
 class _Masks(NamedTuple):
     """Inclusion masks, float64 [., N], and what all fits share."""
 

@@ -2,7 +2,7 @@
 
 import functools
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +22,7 @@ from jaxmem.training.ensemble import Ensemble, make_ensemble
 from jaxmem.training.inputs import describe_inputs
 from jaxmem.training.keys import root_key
 from jaxmem.training.optimizers import check_optimizer, in_words
+from jaxmem.training.queries import check_queries
 from jaxmem.training.recipes import recipe_for
 from jaxmem.training.subsets import (
     SAMPLINGS,
@@ -94,6 +95,8 @@ def configure(
     margins: bool,
     probabilities: bool,
     dynamics: bool,
+    highest_margins: bool,
+    queries: Sequence[str],
     recipe: dict,
 ) -> Configured:
     """The run's configuration, and what makes its ensemble once there is work to do."""
@@ -101,6 +104,9 @@ def configure(
     chosen = recipe_for(data.recipes, model, subsets.size, **in_words(recipe))
     check_optimizer(chosen)
     check_views(data.train.images.shape[1:], chosen)
+    queries = check_queries(queries, data.train.images.shape[1:])
+    if queries and not margins:
+        raise InputError("queries are for attacks on margins: give --margins too")
     architecture = make_architecture(
         model, options, data.num_classes, chosen, data.train.images.shape[1:]
     )
@@ -126,9 +132,13 @@ def configure(
         margins=margins,
         probabilities=probabilities,
         dynamics=dynamics,
+        highest_margins=highest_margins,
+        queries=queries,
         network=describe(model, options, given),
     )
     quantities = tuple(q.name for q in config.quantities if q.name not in BY_STORE)
-    job = make_job(architecture, chosen, batching, subsets, data.num_classes, quantities)
+    job = make_job(
+        architecture, chosen, batching, subsets, data.num_classes, quantities, queries
+    )
     ensemble = functools.partial(make_ensemble, job, data, root, bits)
     return Configured(config, job, ensemble)

@@ -12,6 +12,7 @@ from jaxmem._shared.files import read_json, write_json
 from jaxmem.errors import InputError
 from jaxmem.storage.schema import SCHEMA, Quantity, Sizes
 from jaxmem.training.hyperparameters import LATER, Recipe
+from jaxmem.training.queries import query_views
 from jaxmem.training.subsets import SubsetRule, subset_size
 from jaxmem.version import __version__
 
@@ -53,11 +54,17 @@ TERMS = {
     "margins": "storing margins",
     "probabilities": "storing probabilities",
     "dynamics": "storing learning dynamics",
+    "highest_margins": "storing margins against the highest other",
 }
 
 
 # Fields that came after the first workdirs of format 3, and what those had.
-OMITTED: dict[str, Any] = {"network": None, "dynamics": False}
+OMITTED: dict[str, Any] = {
+    "network": None,
+    "dynamics": False,
+    "highest_margins": False,
+    "queries": (),
+}
 
 
 class Difference(NamedTuple):
@@ -104,6 +111,8 @@ class RunConfig:
     probabilities: bool
     network: Network | None = None  # None: one of ours, from its own start
     dynamics: bool = False
+    highest_margins: bool = False
+    queries: tuple[str, ...] = ()  # of `training.queries`, in its order
 
     def __post_init__(self):
         for name in ("train_size", "test_size", "num_classes"):
@@ -136,7 +145,8 @@ class RunConfig:
     def sizes(self) -> Sizes:
         """How long the axes of its arrays are."""
         excluded = self.subsets.most_excluded if self.probabilities else 0
-        return Sizes(self.train_size, self.test_size, self.num_classes, excluded)
+        copies = len(query_views(self.queries))
+        return Sizes(self.train_size, self.test_size, self.num_classes, excluded, copies)
 
     @property
     def quantities(self) -> tuple[Quantity, ...]:
@@ -146,11 +156,17 @@ class RunConfig:
 
     def identity(self, occasion: Occasion) -> tuple:
         """The values, hashable, of the fields that must not differ on this occasion."""
-        names = [field.name for field in dataclasses.fields(self)]
-        for name, default in OMITTED.items():
-            if getattr(self, name) == default:
-                names.remove(name)  # default workdirs keep their names
-        return tuple(getattr(self, n) for n in names if n not in MAY_DIFFER[occasion])
+        found = []
+        for field in dataclasses.fields(self):
+            name, value = field.name, getattr(self, field.name)
+            if name in MAY_DIFFER[occasion]:
+                continue
+            if name not in OMITTED:
+                found.append(value)
+            elif value != OMITTED[name]:  # default workdirs keep their names
+                # With its name: other omitted fields may have the same value.
+                found.append(value if name == "network" else (name, value))
+        return tuple(found)
 
     def differences(self, other: "RunConfig", occasion: Occasion) -> list[Difference]:
         """What differs though it must not on this occasion, in the user's terms."""
@@ -195,7 +211,7 @@ def _parsed(kind, value, what: str):
         return _parsed(parts[0], value, what)
     if origin is Literal and value in parts:
         return value
-    if origin is tuple and isinstance(value, list):
+    if origin is tuple and isinstance(value, list | tuple):
         return tuple(_parsed(parts[0], item, what) for item in value)
     if hasattr(kind, "__annotations__") and isinstance(value, dict):
         kinds = get_type_hints(kind)

@@ -38,6 +38,7 @@ class Job(NamedTuple):
     num_classes: int
     quantities: tuple[str, ...]  # of `outcomes.QUANTITIES`
     first_steps: int | None = None  # of each epoch, to time them; None: all
+    queries: tuple[str, ...] = ()  # of `queries.QUERIES`, about the training examples
 
     @property
     def steps(self) -> int:
@@ -95,6 +96,7 @@ def make_job(
     subsets: SubsetRule,
     num_classes: int,
     quantities: tuple[str, ...] = (),
+    queries: tuple[str, ...] = (),
 ) -> Job:
     """The job of training a model on subsets.
 
@@ -112,7 +114,7 @@ def make_job(
             f"{recipe.epochs} epochs; give a shorter --warmup, or more --epochs"
         )
     learner = Learner(model, recipe, steps)
-    return Job(learner, batching, subsets, num_classes, quantities)
+    return Job(learner, batching, subsets, num_classes, quantities, queries=queries)
 
 
 def init_trial(job: Job, data: Arrays, root: jax.Array, trial: jax.Array) -> TrainState:
@@ -208,10 +210,11 @@ def evaluate_trial(
 ) -> Outcomes:
     """What ONE trained trial says of all examples."""
 
-    def predict(images, labels, probabilities=False):
-        return fitting.predict(job.learner.model, state, images, labels, probabilities)
+    def predict(images, labels, *asked):
+        return fitting.predict(job.learner.model, state, images, labels, *asked)
 
-    train = predict(data.train_images, data.train_labels, job.probabilities)
+    asked = job.probabilities, job.queries
+    train = predict(data.train_images, data.train_labels, *asked)
     test = predict(data.test_images, data.test_labels)
     return conclude_trial(job, data, root, trial, state.dynamics, train, test)
 

@@ -60,7 +60,8 @@ def make(data, placement, network="mlp", batching="packed", sampling="uniform", 
     recipe = Recipe(**{"epochs": 2, "batch_size": 32, "standardize": True, **recipe})
     n = data.train.labels.size
     rule = SubsetRule(n, round(0.7 * n), sampling, 0.7)
-    job = make_job(NETWORKS[network](), recipe, batching, rule, 10, QUANTITIES)
+    args = recipe, batching, rule, 10, QUANTITIES, ("mirror",)
+    job = make_job(NETWORKS[network](), *args)
     return make_ensemble(job, data, root_key(0), placement=placement)
 
 
