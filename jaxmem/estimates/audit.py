@@ -67,9 +67,9 @@ def audit(
 
     targets: rows of its trials, all by default. attacks: of ATTACKS; by default all that
     the number of shadow models is enough for, without and, where --queries stored them,
-    with copies of the examples. memory: GiB that an attack may take. Raises InputError
-    without margins, for an unknown attack, and where a named attack, or all of them but the
-    threshold, need more shadow models.
+    with copies of the examples. memory: GiB that an attack, and then resampling, may take.
+    Raises InputError without margins, for an unknown attack, and where a named attack, or
+    all of them but the threshold, need more shadow models.
     """
     targets = rows_of("target", targets, run.trials.size)
     shadows = run.trials.size - 1
@@ -91,7 +91,7 @@ def audit(
     for name in attacks:
         scores = _scores(name)(run, targets, memory)
         found[name] = Attacked(
-            measure_attack(scores, members, resamples=resamples, seed=seed),
+            measure_attack(scores, members, resamples=resamples, seed=seed, memory=memory),
             epsilon_lower_bound(scores, members, seed=seed),
             exposure(scores, members, RATE),
         )
