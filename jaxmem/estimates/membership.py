@@ -50,13 +50,13 @@ def lira_scores(
     """The likelihood-ratio attack LiRA, every target by all other trials: float32 [K, N].
 
     Carlini, Chien, Nasr, Song, Terzis & Tramèr, "Membership Inference Attacks From First
-    Principles" (S&P 2022, arXiv 2112.03570), with margins m, the paper's logit scaling
-    log(p / (1 - p)) of the label's probability p:
+    Principles" (S&P 2022, arXiv 2112.03570), section IV-C, with margins m, the paper's
+    logit scaling log(p / (1 - p)) of the label's probability p:
 
     - online (Algorithm 1): log N(m; in) - log N(m; out), in nats, with the median of an
       example's margins over the shadow models that saw it, and over those that did not;
-    - offline (their one-sided test, 1 - P(Z > m) with Z ~ N(out)): -log P(Z > m), which
-      ranks alike and still parts what is far out.
+    - offline (equation 4, the one-sided test 1 - P(Z > m) with Z ~ N(out)): -log P(Z > m),
+      which ranks alike and still parts what is far out.
 
     variance: per-example, that of the example's margins on each side; fixed, one for all
     examples and both sides, the mean of those; auto, fixed below 64 shadow models, where
@@ -64,16 +64,16 @@ def lira_scores(
     variance to divide by: it takes the fixed one, and a line on standard error says of how
     many sides. NaN where a side has too few shadow models: per-example 2, fixed 1.
 
-    queries: also ask about the copies that --queries stored. The paper fits Gaussians
-    without covariances to the margins of an example and its copies, so that their scores
-    add up.
+    queries: also ask about the copies that --queries stored. Their Gaussians have no
+    covariances, so that the scores of queries add up; each has its own variance, as in the
+    authors' code (in the paper, one for all queries).
 
     targets: rows of the run's trials, all by default. memory: GiB that may be taken. On
     both sides, variances are divided by n, as the authors' code has it (tensorflow/privacy,
-    research/mi_lira_2021), each query having its own; unlike it, sides are not cut to a
-    common number of models, the offline attack is one-sided as in the paper, and scores of
-    queries are added, not averaged. Its fixed variance is that of all margins about their
-    grand mean; the ranking by one target is the same.
+    research/mi_lira_2021); unlike it, sides are not cut to a common number of models, the
+    offline attack is one-sided as in the paper, and scores of queries are added, not
+    averaged. Its fixed variance is that of all margins about their grand mean; the ranking
+    by one target is the same.
 
     Raises InputError without margins, for targets outside, where memory is too little, and
     where no example has the shadow models that the attack needs.
@@ -192,7 +192,8 @@ def rmia_scores(
     higher gamma parts them.
 
     queries: also ask about the copies that --queries stored; an example beats z where more
-    than half of it and its copies do, by the authors' majority vote.
+    than half of it and its copies do (the paper's majority vote, as we recall it; their
+    code asks once).
 
     targets, memory, errors: as of `lira_scores`; also for gamma below 1 and a outside
     [0, 1]. NaN where a side that is needed has no shadow model.
