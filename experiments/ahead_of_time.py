@@ -29,17 +29,11 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 
 from jaxmem._shared.devices import AXIS
 from jaxmem.models import Spec, make_model
+from jaxmem.training.job import Arrays, Job, make_job
 from jaxmem.training.programs import BY_TRIAL, SHARED, Lift
 from jaxmem.training.recipes import recipe_for
 from jaxmem.training.subsets import SubsetRule
-from jaxmem.training.trial import (
-    Arrays,
-    Job,
-    advance_trial,
-    evaluate_trial,
-    make_job,
-    scale_trial,
-)
+from jaxmem.training.trial import advance_trial, evaluate_trial, scale_trial
 
 # An H100 as XLA describes one (openxla/xla#25919).
 H100 = """

@@ -46,9 +46,9 @@ from jaxmem.models import Spec, convolution, layers, make_model
 from jaxmem.running.planning import make_plan
 from jaxmem.training.ensemble import make_ensemble
 from jaxmem.training.hyperparameters import Recipe
+from jaxmem.training.job import make_job
 from jaxmem.training.keys import root_key
 from jaxmem.training.subsets import SubsetRule
-from jaxmem.training.trial import make_job
 
 DATASETS = {"cnn": "mnist", "resnet9": "cifar100", "resnet18": "cifar100"}
 STEPS = {"cnn": 40, "resnet9": 4, "resnet18": 2}  # that a model trains in one call

@@ -17,11 +17,11 @@ from experiment import command, save
 import jaxmem
 from jaxmem.models import Spec, make_model
 from jaxmem.training.ensemble import Ensemble, make_ensemble
+from jaxmem.training.job import make_job
 from jaxmem.training.keys import root_key
 from jaxmem.training.outcomes import DYNAMICS
 from jaxmem.training.recipes import recipe_for
 from jaxmem.training.subsets import SubsetRule, subset_size
-from jaxmem.training.trial import make_job
 
 TURNS = 7
 WAYS = {"without": ("test_accuracy",), "with": ("test_accuracy", *sorted(DYNAMICS))}

@@ -25,10 +25,10 @@ from experiment import command, save
 import jaxmem
 from jaxmem.models import Spec, make_model
 from jaxmem.training.ensemble import Ensemble, make_ensemble
+from jaxmem.training.job import make_job
 from jaxmem.training.keys import root_key
 from jaxmem.training.recipes import recipe_for
 from jaxmem.training.subsets import SubsetRule, subset_size
-from jaxmem.training.trial import make_job
 
 TURNS = 3
 SIDE = 64  # pixels of the rows of the memory test

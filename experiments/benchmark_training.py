@@ -35,6 +35,7 @@ from jaxmem.running.planning import make_plan
 from jaxmem.training.batches import epoch_batches
 from jaxmem.training.ensemble import make_ensemble
 from jaxmem.training.fitting import train_step
+from jaxmem.training.job import make_job
 from jaxmem.training.keys import root_key
 from jaxmem.training.recipes import recipe_for
 from jaxmem.training.subsets import (
@@ -44,7 +45,7 @@ from jaxmem.training.subsets import (
     inclusion_mask,
     subset_size,
 )
-from jaxmem.training.trial import advance_trial, init_trial, make_job
+from jaxmem.training.trial import advance_trial, init_trial
 
 MODELS = {"digits": 32, "mnist": 2}  # that jaxmem trains in one turn, about
 

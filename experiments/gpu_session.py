@@ -45,10 +45,10 @@ from PIL import Image
 import jaxmem
 from jaxmem.models import Spec, convolution, make_model
 from jaxmem.training.ensemble import Ensemble, make_ensemble
+from jaxmem.training.job import make_job
 from jaxmem.training.keys import root_key
 from jaxmem.training.recipes import recipe_for
 from jaxmem.training.subsets import SubsetRule, subset_size
-from jaxmem.training.trial import make_job
 
 STRIP = 500  # images in one lossless WebP
 QUANTITIES = "test_correct", "train_accuracy", "test_accuracy"

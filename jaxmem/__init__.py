@@ -36,6 +36,7 @@ _NAMES = {
     "Suspects": "estimates.suspects",
     "open_run": "estimates.opening",
     "merge_runs": "estimates.merging",
+    "disjoint_trials": "estimates.disjoint",
     "run_trials": "running.trials",
     "find_suspects": "running.suspects",
     "confirm": "running.confirming",

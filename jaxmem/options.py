@@ -10,6 +10,7 @@ from jaxmem.running.planning import PLACINGS
 from jaxmem.running.trials import CLUSTERS
 from jaxmem.training.batches import BATCHINGS
 from jaxmem.training.keys import FIXED
+from jaxmem.training.queries import QUERIES
 from jaxmem.training.subsets import SAMPLINGS
 
 
@@ -175,6 +176,21 @@ def add_subsets(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also store margins, logit of the label minus log-sum-exp of the others: "
         "float16, 16 times the size of the outcomes",
+    )
+    add(
+        "--highest-margins",
+        action="store_true",
+        help="also store the margins of test examples against the highest other logit, "
+        "which Ilyas et al.'s datamodels are of: float16",
+    )
+    add(
+        "--queries",
+        type=lambda text: text.split(","),
+        default=(),
+        metavar=",".join(QUERIES),
+        help="also store the margins of copies of each training example, for attacks that "
+        "ask several times: its mirror image, its shifts by a pixel, or all 17 of both; "
+        "float16",
     )
     add(
         "--probabilities",

@@ -24,15 +24,6 @@ from jaxmem.estimates.privacy import (
 from jaxmem.estimates.results import Run
 from jaxmem.estimates.search import MEMORY
 
-ATTACKS = (
-    "lira",
-    "lira-fixed",
-    "lira-offline",
-    "lira-offline-fixed",
-    "rmia",
-    "rmia-offline",
-    "threshold",
-)
 LEAST = {  # shadow models; of per-example variance, two on each side
     "lira": 4,
     "lira-fixed": 3,
@@ -42,6 +33,8 @@ LEAST = {  # shadow models; of per-example variance, two on each side
     "rmia-offline": 1,
     "threshold": 0,
 }
+QUERIES = "-queries"  # ends the name of an attack that asks about copies as well
+ATTACKS = (*LEAST, *(name + QUERIES for name in LEAST))
 RATE = 0.001  # of false positives at which examples are exposed
 
 
@@ -73,29 +66,32 @@ def audit(
     """Attack trials by all others of the run, and measure the attacks.
 
     targets: rows of its trials, all by default. attacks: of ATTACKS; by default all that
-    the number of shadow models is enough for. memory: GiB that an attack may take. Raises
-    InputError without margins, for an unknown attack, and where a named attack, or all of
-    them but the threshold, need more shadow models.
+    the number of shadow models is enough for, without and, where --queries stored them,
+    with copies of the examples. memory: GiB that an attack, and then resampling, may take.
+    Raises InputError without margins, for an unknown attack, and where a named attack, or
+    all of them but the threshold, need more shadow models.
     """
     targets = rows_of("target", targets, run.trials.size)
     shadows = run.trials.size - 1
     if attacks is None:
-        attacks = [name for name in ATTACKS if shadows >= LEAST[name]]
+        attacks = [name for name in LEAST if shadows >= LEAST[name]]
         if attacks == ["threshold"]:
-            attacks = ATTACKS
+            attacks = [*LEAST]
+        if run.config.queries:
+            attacks = [name + end for name in attacks for end in ("", QUERIES)]
     for name in attacks:
         one_of("attack", name, ATTACKS)
-        if shadows < LEAST[name]:
+        if shadows < (least := LEAST[name.removesuffix(QUERIES)]):
             raise InputError(
-                f"{shadows} shadow models are fewer than the {LEAST[name]} that {name} "
-                "needs: train more trials"
+                f"{shadows} shadow models are fewer than the {least} that {name} needs: "
+                "train more trials"
             )
     members = run.included[targets]
     found = {}
     for name in attacks:
         scores = _scores(name)(run, targets, memory)
         found[name] = Attacked(
-            measure_attack(scores, members, resamples=resamples, seed=seed),
+            measure_attack(scores, members, resamples=resamples, seed=seed, memory=memory),
             epsilon_lower_bound(scores, members, seed=seed),
             exposure(scores, members, RATE),
         )
@@ -108,11 +104,14 @@ def audit(
 def _scores(name: str) -> Callable[[Run, np.ndarray, float], np.ndarray]:
     attack: Attack = "offline" if "offline" in name else "online"
     variance: Variance = "fixed" if "fixed" in name else "per-example"
+    queries = name.endswith(QUERIES)
     match name.partition("-")[0]:
         case "threshold":
-            return lambda run, targets, memory: threshold_scores(run, targets)
+            return lambda run, targets, memory: threshold_scores(run, targets, queries)
         case "rmia":
             return lambda run, targets, memory: rmia_scores(
-                run, targets, attack, memory=memory
+                run, targets, attack, memory=memory, queries=queries
             )
-    return lambda run, targets, memory: lira_scores(run, targets, attack, variance, memory)
+    return lambda run, targets, memory: lira_scores(
+        run, targets, attack, variance, memory, queries
+    )

@@ -4,18 +4,24 @@ Ilyas, Park, Engstrom, Leclerc & Madry, "Datamodels: Understanding Predictions w
 Data with Predictions" (ICML 2022, arXiv 2202.00622).
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from scipy.stats import spearmanr
 from sklearn.linear_model import lasso_path
 
-from jaxmem._shared.arguments import rows_of
+from jaxmem._shared.arguments import one_of, rows_of, whole
 from jaxmem._shared.progress import progress
 from jaxmem.errors import InputError
+from jaxmem.estimates.disjoint import disjoint_rows, subset_numbers
 from jaxmem.estimates.results import Run
 
-LEAST_TRIALS = 20
+LEAST_SUBSETS = 20
+PERCENT = (70, 15, 15)  # of the trials: to fit, to choose a penalty by, to score on
+EPS = 1e-3  # of the lowest penalty to the one that allows no weight
+
+Margin = Literal["log-sum-exp", "highest"]
+MARGINS: tuple[str, ...] = get_args(Margin)
 
 
 class Datamodels(NamedTuple):
@@ -24,80 +30,140 @@ class Datamodels(NamedTuple):
     weights: np.ndarray  # float64 [K, N], mostly 0
     intercept: np.ndarray  # float64 [K]
     lds: np.ndarray  # float64 [K], linear datamodeling score; NaN for a constant prediction
+    penalty: np.ndarray  # float64 [K], the chosen one, as of scikit-learn's Lasso
 
 
-def fit_datamodels(run: Run, test_rows, strengths: int = 30) -> Datamodels:
+def fit_datamodels(
+    run: Run,
+    test_rows,
+    strengths: int = 30,
+    margin: Margin = "log-sum-exp",
+    refit: bool = False,
+) -> Datamodels:
     """LASSO of the margins of test rows on the inclusion masks, by scikit-learn.
 
     The first 70 % of the trials are fitted at `strengths` penalties, from the one that
     allows no weight down to a thousandth of it; the next 15 % choose among them; the last
     15 % give the LDS, the rank correlation of predicted and true margins on subsets that
-    the fit has not seen (Park et al., "TRAK", ICML 2023, arXiv 2303.14186). Trials of a run
-    are exchangeable, so its order will do. Fewer trials than training examples leave many
-    weights at 0. Unlike the papers' code: margins are the label's logit minus the
-    log-sum-exp of the others (theirs: minus the highest other), there is no refit on fitted
-    and choosing trials together, and the LDS is against single trainings, not means of
-    several on a subset, which puts its ceiling below 1. Memory: [N, N] float64 twice.
-    Raises InputError without margins, for rows outside the test set, and for fewer than 20
-    trials.
+    the fit has not seen (Park et al., "TRAK", ICML 2023, arXiv 2303.14186), of repeated
+    subsets by their means. The three share no subset: `disjoint_trials`.
+
+    As the authors make them (section 2; MadryLab/datamodels, compute_datamodels.py), with
+    margin="highest" and refit=True: margins are the label's logit minus the highest other,
+    which a run stores with --highest-margins, and what the chosen penalty gives is fitted
+    again to fitted and choosing trials together. By default margins are those of --margins,
+    against the log-sum-exp of the others, and the first fit stays.
+
+    Fewer trials than training examples leave many weights at 0. Memory: [N, N] float64
+    twice, to refit three times. Raises InputError without such margins, for rows outside
+    the test set, and for fewer than 20 subsets.
     """
     rows = rows_of("test", test_rows, run.tt_labels.size)
-    trials = run.trials.size
-    if trials < LEAST_TRIALS:
+    one_of("margin", margin, MARGINS)
+    strengths = whole("strengths", strengths, least=1)
+    every = highest_margins(run) if margin == "highest" else run.test_margin
+    subsets = np.unique(subset_numbers(run)).size
+    if subsets < LEAST_SUBSETS:
         raise InputError(
-            f"{trials} trials are too few for datamodels: {LEAST_TRIALS} at least"
+            f"{run.trials.size} trials of {subsets} subsets are too few for datamodels: "
+            f"{LEAST_SUBSETS} subsets at least"
         )
-    margins = run.test_margin[:, rows].astype(np.float64)
-    masks = _Masks.of(run.included.astype(np.float64))
+    sections = _Sections.of(run, refit)
     with progress("fitting datamodels", rows.size, "test examples") as bar:
         fitted = []
-        for margin in margins.T:
-            fitted.append(_fit_one(masks, margin, strengths))
+        for values in every[:, rows].astype(np.float64).T:
+            fitted.append(_fit_one(sections, values, strengths))
             bar.update()
     return Datamodels(*(np.array(part) for part in zip(*fitted, strict=True)))
 
 
-class _Masks(NamedTuple):
-    """Inclusion masks, float64 [., N], and what all fits share."""
+def highest_margins(run: Run) -> np.ndarray:
+    """Test margins, logit of the label minus the highest other: float16 [T, E].
 
-    fit: np.ndarray  # centred
-    choose: np.ndarray
-    score: np.ndarray
-    mean: np.ndarray  # float64 [N], of those to fit
+    Raises InputError if the run stored none.
+    """
+    if not run.config.highest_margins:
+        raise InputError(
+            f"{run.workdir} stored no margins against the highest other logit: run it with "
+            "--highest-margins"
+        )
+    return run.reader.read("test_highest_margin", run.trials)
+
+
+class _Section(NamedTuple):
+    """Some trials, and what all fits to them share."""
+
+    rows: np.ndarray  # int64 [T']
+    masks: np.ndarray  # float64 [T', N], centred
+    mean: np.ndarray  # float64 [N], what they were centred by
     gram: np.ndarray  # float64 [N, N]
 
     @classmethod
-    def of(cls, masks: np.ndarray) -> "_Masks":
-        fit, choose, score = _split(masks)
-        mean = fit.mean(axis=0)
-        return cls(fit - mean, choose, score, mean, (fit - mean).T @ (fit - mean))
+    def of(cls, run: Run, rows: np.ndarray) -> "_Section":
+        masks = run.included[rows].astype(np.float64)
+        mean = masks.mean(axis=0)
+        masks -= mean
+        return cls(rows, masks, mean, masks.T @ masks)
+
+    def path(self, margin: np.ndarray, **alphas) -> tuple[np.ndarray, ...]:
+        """Penalties [P], weights [N, P] and intercepts [P], of all trials' margins [T]."""
+        margin = margin[self.rows]
+        level = margin.mean()
+        centred = margin - level
+        penalties, weights, _ = lasso_path(
+            self.masks,
+            centred,
+            precompute=self.gram,
+            Xy=self.masks.T @ centred,
+            **alphas,
+        )
+        return penalties, weights, level - self.mean @ weights
 
 
-def _split(values: np.ndarray) -> list[np.ndarray]:
-    """The rows to fit, to choose a penalty by, and to score on."""
-    trials = len(values)
-    return np.split(values, [7 * trials // 10, 85 * trials // 100])
+class _Sections(NamedTuple):
+    """The trials of PERCENT, which share no subset."""
+
+    fit: _Section
+    choose: np.ndarray  # int64 [.], rows
+    score: np.ndarray
+    subset: np.ndarray  # int64 [.], of those to score on, from 0
+    masks: np.ndarray  # float64 [T, N]
+    again: _Section | None  # to fit and to choose by
+
+    @classmethod
+    def of(cls, run: Run, refit: bool) -> "_Sections":
+        fit, choose, score = disjoint_rows(run, PERCENT)
+        both = np.concatenate([fit, choose])
+        return cls(
+            _Section.of(run, fit),
+            choose,
+            score,
+            np.unique(subset_numbers(run)[score], return_inverse=True)[1].ravel(),
+            run.included.astype(np.float64),
+            _Section.of(run, both) if refit else None,
+        )
 
 
 def _fit_one(
-    masks: _Masks, margin: np.ndarray, strengths: int
-) -> tuple[np.ndarray, float, float]:
-    """(weights [N], intercept, LDS) of one test example, of its margins [T]."""
-    fit, choose, score = _split(margin)
-    level = fit.mean()
-    _, paths, _ = lasso_path(
-        masks.fit,
-        fit - level,
-        eps=1e-3,
-        alphas=strengths,
-        precompute=masks.gram,
-        Xy=masks.fit.T @ (fit - level),
-    )
-    intercepts = level - masks.mean @ paths
-    errors = masks.choose @ paths + intercepts - choose[:, None]
+    sections: _Sections, margin: np.ndarray, strengths: int
+) -> tuple[np.ndarray, float, float, float]:
+    """(weights [N], intercept, LDS, penalty) of one test example, of its margins [T]."""
+    penalties, paths, intercepts = sections.fit.path(margin, eps=EPS, alphas=strengths)
+    rows = sections.choose
+    errors = sections.masks[rows] @ paths + intercepts - margin[rows][:, None]
     best = np.square(errors).mean(axis=0).argmin()
+    if sections.again is not None:
+        one = penalties[best : best + 1]
+        penalties, paths, intercepts = sections.again.path(margin, alphas=one)
+        best = 0
     weights, intercept = paths[:, best], intercepts[best]
-    return weights, intercept, _lds(masks.score @ weights + intercept, score)
+    predicted = sections.masks[sections.score] @ weights + intercept
+    lds = _lds(*(_means(x, sections.subset) for x in (predicted, margin[sections.score])))
+    return weights, intercept, lds, penalties[best]
+
+
+def _means(values: np.ndarray, subset: np.ndarray) -> np.ndarray:
+    return np.bincount(subset, values) / np.bincount(subset)
 
 
 def _lds(predicted: np.ndarray, margin: np.ndarray) -> float:

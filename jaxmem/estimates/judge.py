@@ -2,7 +2,7 @@
 
 Scores say how much training examples help test examples, [N, E], or that they are wrong,
 rare or memorized, [N]; a run's trials say what happened where examples were left out.
-Judge a method that was itself fitted to trials on others: `run.select`, `run.halves`.
+Judge a method that was itself fitted to trials on others: `jaxmem.disjoint_trials`.
 """
 
 from typing import NamedTuple
@@ -13,6 +13,7 @@ from scipy.stats import rankdata
 from jaxmem._shared.arguments import one_of, whole
 from jaxmem.errors import InputError
 from jaxmem.estimates.detection import detection
+from jaxmem.estimates.disjoint import subset_numbers
 from jaxmem.estimates.results import Run
 from jaxmem.estimates.statistics import Interval
 
@@ -59,7 +60,7 @@ def lds(
     """
     scores = _matrix(run, scores, axis)
     resamples, level = whole("resamples", resamples, least=1), _level(level)
-    subset, margin = _by_subset(run), run.test_margin.astype(np.float64)
+    subset, margin = subset_numbers(run), run.test_margin.astype(np.float64)
     first, count = np.unique(subset, return_index=True, return_counts=True)[1:]
     if first.size < LEAST_SUBSETS:
         raise InputError(
@@ -101,13 +102,6 @@ def _finite(scores: np.ndarray) -> None:
         raise InputError(f"scores are {scores.dtype}; expected numbers")
     if strange := int((~np.isfinite(scores)).sum()):
         raise InputError(f"{strange:,} of {scores.size:,} scores are NaN or infinite")
-
-
-def _by_subset(run: Run) -> np.ndarray:
-    """Which subset each trial has, from 0 on: int64 [T]."""
-    packed = np.packbits(run.included, axis=1)
-    rows = np.ascontiguousarray(packed).view(f"V{packed.shape[1]}")[:, 0]
-    return np.unique(rows, return_inverse=True)[1].ravel()
 
 
 def _means(margin: np.ndarray, subset: np.ndarray, subsets: int) -> np.ndarray:

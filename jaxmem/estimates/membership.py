@@ -6,6 +6,7 @@ are worth is in `jaxmem.privacy`.
 """
 
 import functools
+from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from jaxmem._shared.progress import progress, say
 from jaxmem.errors import InputError
 from jaxmem.estimates.results import Run
 from jaxmem.estimates.search import MEMORY
-from jaxmem.estimates.shadows import Side, blocks, leave_one_out, margins_of
+from jaxmem.estimates.shadows import Asked, Side, blocks, leave_one_out
 
 Attack = Literal["online", "offline"]
 Variance = Literal["auto", "fixed", "per-example"]
@@ -25,15 +26,17 @@ FEW = 64  # shadow models below which Carlini et al. find a fixed variance bette
 LOW = 1e-6  # a probability at least, so that ratios of them are finite
 
 
-def threshold_scores(run: Run, targets=slice(None)) -> np.ndarray:
+def threshold_scores(run: Run, targets=slice(None), queries: bool = False) -> np.ndarray:
     """The global threshold, the baseline: each target's own margins, float32 [K, N].
 
     Yeom, Giacomelli, Fredrikson & Jha, "Privacy Risk in Machine Learning" (CSF 2018, arXiv
     1709.01604), on margins in place of losses. targets: rows of the run's trials, all by
-    default. Raises InputError for targets outside, or without margins.
+    default. queries: the mean with those of the copies that --queries stored. Raises
+    InputError for targets outside, or without margins.
     """
     targets = rows_of("target", targets, run.trials.size)
-    return run.train_margin[targets].astype(np.float32)
+    margins = Asked.of(run, queries).margins
+    return sum(margin[targets].astype(np.float32) for margin in margins) / len(margins)
 
 
 def lira_scores(
@@ -42,17 +45,18 @@ def lira_scores(
     attack: Attack = "online",
     variance: Variance = "auto",
     memory: float = MEMORY,
+    queries: bool = False,
 ) -> np.ndarray:
     """The likelihood-ratio attack LiRA, every target by all other trials: float32 [K, N].
 
     Carlini, Chien, Nasr, Song, Terzis & Tramèr, "Membership Inference Attacks From First
-    Principles" (S&P 2022, arXiv 2112.03570), with margins m, the paper's logit scaling
-    log(p / (1 - p)) of the label's probability p:
+    Principles" (S&P 2022, arXiv 2112.03570), section IV-C, with margins m, the paper's
+    logit scaling log(p / (1 - p)) of the label's probability p:
 
     - online (Algorithm 1): log N(m; in) - log N(m; out), in nats, with the median of an
       example's margins over the shadow models that saw it, and over those that did not;
-    - offline (their one-sided test, 1 - P(Z > m) with Z ~ N(out)): -log P(Z > m), which
-      ranks alike and still parts what is far out.
+    - offline (equation 4, the one-sided test 1 - P(Z > m) with Z ~ N(out)): -log P(Z > m),
+      which ranks alike and still parts what is far out.
 
     variance: per-example, that of the example's margins on each side; fixed, one for all
     examples and both sides, the mean of those; auto, fixed below 64 shadow models, where
@@ -60,12 +64,16 @@ def lira_scores(
     variance to divide by: it takes the fixed one, and a line on standard error says of how
     many sides. NaN where a side has too few shadow models: per-example 2, fixed 1.
 
+    queries: also ask about the copies that --queries stored. Their Gaussians have no
+    covariances, so that the scores of queries add up; each has its own variance, as in the
+    authors' code (in the paper, one for all queries).
+
     targets: rows of the run's trials, all by default. memory: GiB that may be taken. On
     both sides, variances are divided by n, as the authors' code has it (tensorflow/privacy,
     research/mi_lira_2021); unlike it, sides are not cut to a common number of models, the
-    offline attack is one-sided as in the paper, and there is one query an example. Its
-    fixed variance is that of all margins about their grand mean; the ranking by one target
-    is the same.
+    offline attack is one-sided as in the paper, and scores of queries are added, not
+    averaged. Its fixed variance is that of all margins about their grand mean; the ranking
+    by one target is the same.
 
     Raises InputError without margins, for targets outside, where memory is too little, and
     where no example has the shadow models that the attack needs.
@@ -77,26 +85,39 @@ def lira_scores(
     shadows = run.trials.size - 1
     if variance == "auto":
         variance = "fixed" if shadows < FEW else "per-example"
-    parts = list(blocks(run, targets, memory))
-    fixed = functools.cache(lambda: np.sqrt(_pooled(run, targets, parts, attack))[:, None])
+    asked = Asked.of(run, queries)
+    parts = list(blocks(run, targets, memory, asked.copies))
+    sides_of = functools.partial(_sides, run, asked, targets, attack=attack)
+    fixed = functools.cache(
+        lambda: np.sqrt(_pooled(map(sides_of, parts), targets.size))[:, None]
+    )
     scores = np.full((targets.size, run.tr_labels.size), np.nan, np.float32)
-    constant = 0
+    constant = compared = 0
+
+    def std_of(side: Side) -> np.ndarray:
+        nonlocal constant, compared
+        compared += side.models.size
+        if variance == "fixed":
+            return fixed()
+        std = side.std()
+        if equal := int((std == 0).sum()):
+            constant += equal
+            return np.where(std == 0, fixed(), std)
+        return std
+
     with progress("attacking", run.tr_labels.size, "examples") as bar:
         for part in parts:
-            margin, sides = _sides(run, targets, part, attack)
-            scored = []
-            for side in sides:
-                std = side.std() if variance == "per-example" else fixed()
-                if variance == "per-example" and (equal := int((std == 0).sum())):
-                    constant += equal
-                    std = np.where(std == 0, fixed(), std)
-                z = (margin[targets] - side.median) / std
-                scored.append(-norm.logsf(z) if attack == "offline" else _density(z, std))
-            scores[:, part] = scored[0] if attack == "offline" else scored[1] - scored[0]
-            bar.update(margin.shape[1])
+            total: np.ndarray | float = 0.0
+            for margin, sides in sides_of(part):
+                found = [
+                    _log(margin[targets], side, std_of(side), attack) for side in sides
+                ]
+                total = total + (found[0] if attack == "offline" else found[1] - found[0])
+            scores[:, part] = total
+            bar.update(part.stop - part.start)
     _check_known(scores, shadows, f"{attack} LiRA with {variance} variance")
     if constant:
-        share = constant / (len(sides) * scores.size)
+        share = constant / compared
         say(
             f"sides on which all margins are equal: {constant:,} ({share:.1%}); there, "
             "LiRA takes the fixed variance"
@@ -104,28 +125,36 @@ def lira_scores(
     return scores
 
 
-def _density(z: np.ndarray, std: np.ndarray) -> np.ndarray:
-    """log N up to a constant that both sides share."""
-    return -(z**2) / 2 - np.log(std)
+def _log(margin: np.ndarray, side: Side, std: np.ndarray, attack: Attack) -> np.ndarray:
+    """-log P(Z > m), or log N(m) up to a constant that both sides share."""
+    z = (margin - side.median) / std
+    return -norm.logsf(z) if attack == "offline" else -(z**2) / 2 - np.log(std)
+
+
+_Sides = Iterator[tuple[np.ndarray, list[Side]]]
 
 
 def _sides(
-    run: Run, targets: np.ndarray, part: slice, attack: Attack
-) -> tuple[np.ndarray, list[Side]]:
-    """Margins [T, n] of some examples, and what the shadow models say: out, then in."""
-    margin, included = margins_of(run, part), run.included[:, part]
+    run: Run, asked: Asked, targets: np.ndarray, part: slice, attack: Attack
+) -> _Sides:
+    """Margins [T, n] of some examples, and what the shadow models say: out, then in.
+
+    Of the examples, then of each of their copies.
+    """
+    included = run.included[:, part]
     wanted = [~included] if attack == "offline" else [~included, included]
-    return margin, [leave_one_out(margin, side, targets) for side in wanted]
+    for margin in asked.part(part):
+        yield margin, [leave_one_out(margin, side, targets) for side in wanted]
 
 
-def _pooled(run: Run, targets: np.ndarray, parts, attack: Attack) -> np.ndarray:
+def _pooled(parts: Iterable[_Sides], targets: int) -> np.ndarray:
     """The mean variance of a side of an example: float64 [K], NaN where there is none.
 
     By degrees of freedom, so that sides of two models count for what they know.
     """
-    squares, freedom = np.zeros((2, targets.size))
+    squares, freedom = np.zeros((2, targets))
     for part in parts:
-        for side in _sides(run, targets, part, attack)[1]:
+        for side in (side for _, sides in part for side in sides):
             squares += side.squares.sum(axis=1)
             freedom += (side.models - 1).clip(0).sum(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -147,6 +176,7 @@ def rmia_scores(
     gamma: float = 1.0,
     a: float = 0.3,
     memory: float = MEMORY,
+    queries: bool = False,
 ) -> np.ndarray:
     """The relative attack RMIA, every target by all other trials: float32 [K, N] in [0, 1].
 
@@ -161,6 +191,10 @@ def rmia_scores(
     where many are 1, no threshold parts them and few false positives mean no finds; a
     higher gamma parts them.
 
+    queries: also ask about the copies that --queries stored; an example beats z where more
+    than half of it and its copies do (the paper's majority vote, as we recall it; their
+    code asks once).
+
     targets, memory, errors: as of `lira_scores`; also for gamma below 1 and a outside
     [0, 1]. NaN where a side that is needed has no shadow model.
     """
@@ -174,16 +208,21 @@ def rmia_scores(
     mean = mean if attack == "online" else ((1 + a) * mean + 1 - a) / 2
     ratios = np.sort(known[targets] / mean.clip(LOW), axis=1)  # of z, [K, E]
     scores = np.full((targets.size, run.tr_labels.size), np.nan, np.float32)
-    for part in blocks(run, targets, positive("memory", memory)):
-        chance = expit(margins_of(run, part))
-        means = _mean_chances(chance, run.included[:, part], targets)
-        marginal = (
-            (means.inside + means.outside) / 2
-            if attack == "online"
-            else ((1 + a) * means.outside + 1 - a) / 2
-        )
-        ratio = chance[targets] / np.maximum(marginal, LOW)
-        for row, (x, z) in enumerate(zip(ratio, ratios, strict=True)):
+    asked = Asked.of(run, queries)
+    for part in blocks(run, targets, positive("memory", memory), asked.copies):
+        votes = []
+        for margin in asked.part(part):
+            chance = expit(margin)
+            means = _mean_chances(chance, run.included[:, part], targets)
+            marginal = (
+                (means.inside + means.outside) / 2
+                if attack == "online"
+                else ((1 + a) * means.outside + 1 - a) / 2
+            )
+            votes.append(chance[targets] / np.maximum(marginal, LOW))
+        # The highest ratio that more than half of them reach.
+        majority = np.sort(votes, axis=0)[(len(votes) - 1) // 2]
+        for row, (x, z) in enumerate(zip(majority, ratios, strict=True)):
             share = np.searchsorted(z, x / gamma, side="right") / z.size
             scores[row, part] = np.where(np.isnan(x), np.nan, share)
     _check_known(scores, others, f"{attack} RMIA")

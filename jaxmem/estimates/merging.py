@@ -42,7 +42,7 @@ def merge_runs(runs: list[Run]) -> Run:
     """
     if not runs:
         raise InputError("no runs to merge")
-    parts = [part for run in runs for part in _parts(run)]
+    parts = [part for run in runs for part in parts_of(run)]
     first = parts[0]
     for k, run in enumerate(parts):
         _need_alike(first, run)
@@ -63,7 +63,7 @@ def merge_runs(runs: list[Run]) -> Run:
     )
 
 
-def _parts(run: Run) -> list[Run]:
+def parts_of(run: Run) -> list[Run]:
     """The runs that a merged one is made of, with those of their trials that it has."""
     if not isinstance(run.reader, Joined):
         return [run]

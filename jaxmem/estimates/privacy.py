@@ -7,16 +7,18 @@ import numpy as np
 from scipy.stats import beta
 from sklearn.metrics import roc_curve
 
-from jaxmem._shared.arguments import number, whole
+from jaxmem._shared.arguments import number, positive, whole
 from jaxmem.errors import InputError
 from jaxmem.estimates.detection import detection
+from jaxmem.estimates.search import MEMORY
 from jaxmem.estimates.statistics import Interval
 
 RATES = (1e-3, 1e-5)  # false-positive rates at which attacks are reported
 GRID = 200  # points of a curve's bands
 STEPS = 1000  # thresholds that resampled curves are followed at
 SPLIT = 2101  # of the examples that choose a threshold
-CELLS = 1 << 22  # scores that are resampled at a time
+CELLS = 1 << 22  # scores that are resampled at a time, at most
+BYTES = 48  # that one of them takes meanwhile
 
 
 class Roc(NamedTuple):
@@ -78,6 +80,7 @@ def measure_attack(
     resamples: int = 200,
     level: float = 0.95,
     seed: int = 0,
+    memory: float = MEMORY,
 ) -> AttackRates:
     """AUC, balanced accuracy, true-positive rates and the ROC, each with an interval.
 
@@ -85,8 +88,9 @@ def measure_attack(
     model and of one example depend on each other, so both are resampled: targets and
     examples, each with replacement (the pigeonhole bootstrap: Owen, Annals of Applied
     Statistics 1, 2007), which is wide rather than narrow; of one target, examples alone.
-    Intervals are percentiles. Raises InputError for other shapes, no members or others,
-    and a level outside (0, 1).
+    Intervals are percentiles. memory: GiB that resampling may take, beside the scores; it
+    changes no result. Raises InputError for other shapes, no members or others, and a level
+    outside (0, 1).
     """
     scores, members = _matrix(scores, members)
     resamples, level = whole("resamples", resamples, least=1), _level(level)
@@ -99,7 +103,8 @@ def measure_attack(
     accuracy = (1 + np.max(roc.true_positive_rate - roc.false_positive_rate)) / 2
     found = np.concatenate([[auc, accuracy], _at(roc, grid)])
     rng = np.random.default_rng(seed)
-    drawn = _resampled(scores, members, grid, resamples, rng)
+    at_once = int(min(CELLS, positive("memory", memory) * 2**30 // BYTES))
+    drawn = _resampled(scores, members, grid, resamples, rng, at_once)
     edges = [(1 - level) / 2, (1 + level) / 2]
     low, high = np.nanquantile(drawn, edges, axis=0)
     low, high = np.minimum(low, found), np.maximum(high, found)
@@ -119,7 +124,7 @@ def measure_attack(
     )
 
 
-def _resampled(scores, members, grid, resamples: int, rng) -> np.ndarray:
+def _resampled(scores, members, grid, resamples: int, rng, at_once: int) -> np.ndarray:
     """(AUC, balanced accuracy, rates at grid) of resampled targets and examples: [R, .]."""
     known = np.isfinite(scores)
     # Dense where few others are left, so that the lowest rates keep all their steps.
@@ -127,28 +132,33 @@ def _resampled(scores, members, grid, resamples: int, rng) -> np.ndarray:
     places = np.unique(np.geomspace(1, falls.size, STEPS).astype(int)) - 1
     cuts = np.unique(falls[places])
     kinds = cuts.size + 1
-    place = np.full(scores.shape, 0, np.int32)
-    place[known] = np.searchsorted(cuts, scores[known], side="right") + members[known] * (
-        kinds
-    )
-    targets, examples = scores.shape
-    rows = max(1, CELLS // examples)
-    results = []
-    for _ in range(resamples):
-        by_target = np.bincount(rng.integers(targets, size=targets), minlength=targets)
-        by_example = np.bincount(rng.integers(examples, size=examples), minlength=examples)
-        counts = np.zeros(2 * kinds)
-        for start in range(0, targets, rows):
-            part = slice(start, start + rows)
-            weights = by_target[part, None] * by_example * known[part]
-            counts += np.bincount(place[part].ravel(), weights.ravel(), minlength=2 * kinds)
-        tails = counts.reshape(2, kinds)[:, ::-1].cumsum(axis=1)
-        with np.errstate(invalid="ignore"):
-            false, true = np.concatenate([np.zeros((2, 1)), tails / tails[:, -1:]], axis=1)
-        auc = np.trapezoid(true, false)
-        found = _at(Roc(false, true), grid)
-        results.append([auc, (1 + np.max(true - false)) / 2, *found])
-    return np.array(results)
+    sizes = scores.shape
+    times = [[_times(size, rng) for size in sizes] for _ in range(resamples)]
+    counts = np.zeros((resamples, 2 * kinds))
+    rows = max(1, at_once // sizes[1])
+    for start in range(0, sizes[0], rows):
+        part = slice(start, start + rows)
+        seen = known[part]
+        place = np.searchsorted(cuts, scores[part][seen], side="right")
+        place += members[part][seen] * kinds
+        for count, (by_target, by_example) in zip(counts, times, strict=True):
+            weights = (by_target[part, None] * by_example)[seen]
+            count += np.bincount(place, weights, minlength=2 * kinds)
+    return np.array([_of_counts(count.reshape(2, kinds), grid) for count in counts])
+
+
+def _times(size: int, rng: np.random.Generator) -> np.ndarray:
+    """How often each is drawn when as many are drawn with replacement: uint16."""
+    return np.bincount(rng.integers(size, size=size), minlength=size).astype(np.uint16)
+
+
+def _of_counts(counts: np.ndarray, grid: np.ndarray) -> list[float]:
+    """(AUC, balanced accuracy, rates at grid) of others and members between the cuts."""
+    tails = counts[:, ::-1].cumsum(axis=1)
+    with np.errstate(invalid="ignore"):
+        false, true = np.concatenate([np.zeros((2, 1)), tails / tails[:, -1:]], axis=1)
+    auc = np.trapezoid(true, false)
+    return [auc, (1 + np.max(true - false)) / 2, *_at(Roc(false, true), grid)]
 
 
 def _at(roc: Roc, rates: np.ndarray) -> np.ndarray:

@@ -70,16 +70,19 @@ def _medians(margin, side, count, own, value) -> np.ndarray:
     return np.where(own, rest, whole)
 
 
-def blocks(run: Run, targets: np.ndarray, memory: float) -> Iterator[slice]:
+def blocks(
+    run: Run, targets: np.ndarray, memory: float, copies: int = 0
+) -> Iterator[slice]:
     """Columns of the training set, so many that a block of them fits `memory`, in GiB.
 
-    What stays is counted: margins and masks of all trials, scores of all targets. Raises
-    InputError where that alone is too much.
+    What stays is counted: margins, also of copies of each example, and masks of all trials,
+    scores of all targets. Raises InputError where that alone is too much.
     """
     trials, examples = run.included.shape
-    kept = trials * examples * 3 + targets.size * examples * 4
+    kept = trials * examples * (3 + 2 * copies) + targets.size * examples * 4
     room = memory * 2**30 - kept
-    width = min(room // (BYTES * (trials + targets.size)), max(1, CELLS // trials))
+    column = BYTES * (trials + targets.size) + 16 * copies * targets.size
+    width = min(room // column, max(1, CELLS // trials))
     if width < 1:
         raise InputError(
             f"memory {memory:g} GiB is too little: margins and scores take "
@@ -89,6 +92,35 @@ def blocks(run: Run, targets: np.ndarray, memory: float) -> Iterator[slice]:
         yield slice(start, min(start + int(width), examples))
 
 
-def margins_of(run: Run, part: slice) -> np.ndarray:
-    """Margins of some training examples, finite: float64 [T, n]."""
-    return np.clip(run.train_margin[:, part].astype(np.float64), -LARGEST, LARGEST)
+def query_margins(run: Run) -> np.ndarray:
+    """Margins of Q copies of the training examples: float16 [T, Q, N].
+
+    Raises InputError if the run stored none.
+    """
+    if not run.config.queries:
+        raise InputError(
+            f"{run.workdir} stored no queries: run it with --queries=mirror,shifts"
+        )
+    return run.reader.read("train_query_margin", run.trials)
+
+
+class Asked(NamedTuple):
+    """All that an attack asks the trials about the training examples."""
+
+    margins: list[np.ndarray]  # float16 [T, N] of the examples, then of each copy
+
+    @classmethod
+    def of(cls, run: Run, queries: bool) -> "Asked":
+        """queries: also the copies. Raises InputError where they are not stored."""
+        copies = list(query_margins(run).swapaxes(0, 1)) if queries else []
+        return cls([run.train_margin, *copies])
+
+    @property
+    def copies(self) -> int:
+        """How many of each example."""
+        return len(self.margins) - 1
+
+    def part(self, columns: slice) -> Iterator[np.ndarray]:
+        """Margins of some examples, finite, float64 [T, n]: as they are, then each copy."""
+        for margin in self.margins:
+            yield np.clip(margin[:, columns].astype(np.float64), -LARGEST, LARGEST)

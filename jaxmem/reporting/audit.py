@@ -114,14 +114,15 @@ def print_audit(found: Audit, run: Run, top: int) -> None:
     heads = ("AUC", "accuracy", *(f"TPR at {100 * rate:g}% FPR" for rate in rates), "ε ≥")
     widths = (16, 16, *(21 for _ in rates), 5)
     cells = "".join(f"{head:<{width}}" for head, width in zip(heads, widths, strict=True))
-    print(f"{'attack':<23}{cells}")
+    wide = max(23, *(len(name) + 1 for name in found.attacks))
+    print(f"{'attack':<{wide}}{cells}")
     for name, attack in found.attacks.items():
         r = attack.rates
         shown = [_plain(r.auc), _plain(r.balanced_accuracy)]
         shown += [_percent(r.true_positive_rate[rate]) for rate in rates]
         shown += [f"{attack.epsilon.epsilon:.2f}"]
         cells = "".join(f"{cell:<{w}}" for cell, w in zip(shown, widths, strict=True))
-        print(f"{name:<23}{cells}")
+        print(f"{name:<{wide}}{cells}")
     print(f"{'':<23}intervals and ε at 95%; ε takes scores as independent")
     others = min(attack.rates.others for attack in found.attacks.values())
     if others * min(rates) < 1:

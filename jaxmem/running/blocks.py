@@ -13,7 +13,7 @@ from jaxmem.errors import InputError
 from jaxmem.storage.layouts import Layout
 from jaxmem.training.ensemble import Block, Ensemble, InFlight, Plan, run_blocks
 from jaxmem.training.fitting import TrainState
-from jaxmem.training.trial import Job
+from jaxmem.training.job import Job
 
 TOO_LARGE = (
     "not even one model a device fits in memory; give a smaller --batch-size or --model, "

@@ -1,10 +1,11 @@
 """From a caller's arguments to a run's configuration, and to its ensemble."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from jaxmem.data import Dataset
+from jaxmem.errors import InputError
 from jaxmem.models import check_model
 from jaxmem.models.own import Options
 from jaxmem.running.architecture import describe, make_architecture
@@ -16,10 +17,11 @@ from jaxmem.training.augmentation import check_views
 from jaxmem.training.batches import Batching
 from jaxmem.training.ensemble import Ensemble, make_ensemble
 from jaxmem.training.inputs import describe_inputs
+from jaxmem.training.job import Job, make_job
 from jaxmem.training.keys import Fixed, root_key
 from jaxmem.training.optimizers import check_optimizer, in_words
+from jaxmem.training.queries import check_queries
 from jaxmem.training.recipes import recipe_for
-from jaxmem.training.trial import Job, make_job
 
 
 class Configured(NamedTuple):
@@ -43,6 +45,8 @@ def configure(
     probabilities: bool,
     dynamics: bool,
     fix: tuple[Fixed, ...],
+    highest_margins: bool,
+    queries: Sequence[str],
     recipe: dict,
 ) -> Configured:
     """The run's configuration, and what makes its ensemble once there is work to do."""
@@ -50,6 +54,9 @@ def configure(
     chosen = recipe_for(data.recipes, model, rule.size, **in_words(recipe))
     check_optimizer(chosen)
     check_views(data.train.images.shape[1:], chosen)
+    queries = check_queries(queries, data.train.images.shape[1:])
+    if queries and not margins:
+        raise InputError("queries are for attacks on margins: give --margins too")
     architecture = make_architecture(
         model, options, data.num_classes, chosen, data.train.images.shape[1:]
     )
@@ -75,12 +82,16 @@ def configure(
         margins=margins,
         probabilities=probabilities,
         dynamics=dynamics,
+        highest_margins=highest_margins,
+        queries=queries,
         network=describe(model, options, given),
         groups=None if subsets.groups is None else digest(subsets.groups.number),
         fix=fix,
     )
-    quantities = tuple(q.name for q in config.quantities if q.name not in BY_STORE)
-    job = make_job(architecture, chosen, batching, rule, data.num_classes, quantities, fix)
+    names = tuple(q.name for q in config.quantities if q.name not in BY_STORE)
+    job = make_job(
+        architecture, chosen, batching, rule, data.num_classes, names, fix, queries
+    )
     ensemble = functools.partial(
         make_ensemble, job, data, root, bits, groups=subsets.drawn_groups
     )

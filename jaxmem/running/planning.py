@@ -18,7 +18,7 @@ from jaxmem.storage.layouts import Layout, read_layouts, rounds_key, settle
 from jaxmem.training import fitting
 from jaxmem.training.augmentation import view_shape
 from jaxmem.training.ensemble import Ensemble, Placement, Plan
-from jaxmem.training.trial import Job
+from jaxmem.training.job import Job
 
 GROWTH = 4  # from one width to the next
 PROBE_STEPS = 32  # training steps that a width is timed on

@@ -73,6 +73,8 @@ def run_trials(
     margins: bool = False,
     probabilities: bool = False,
     dynamics: bool = False,
+    highest_margins: bool = False,
+    queries: Sequence[str] = (),
     until_se: float | None = None,
     se_quantile: float = 0.5,
     se_of: Among = "memorized",
@@ -104,9 +106,8 @@ def run_trials(
     fix: what all trials share: "init", their initial parameters; "order", all that training
       draws (order, views, random layers).
     width: models trained side by side on one device; None times a few, keeps the best.
-    placement: where the images lie: "device", all on every device; "host", in chunks of
-      what is wanted next; "auto", on the host if they are more than a third of a device's
-      memory. Changes no result.
+    placement: where images lie: "device", all on every device; "host", in chunks that are
+      wanted next; "auto", on the host if over a third of its memory. Changes no result.
     share: "I/N": train only the I-th of N shares of the trials, beside processes that train
       the others into the same workdir; "auto" takes I and N from SLURM, "auto/N" I from
       Kubernetes. Whatever is missing in the end, a call without share trains.
@@ -120,6 +121,9 @@ def run_trials(
       not see, float16: 2 bytes times classes times those examples, a trial.
     dynamics: also store how each trial learnt each example that it saw, by what its batches
       show: loss, margin, when it was right; 10 bytes an example and trial, which compress.
+    highest_margins: also store test margins against the highest other logit, float16.
+    queries: "mirror", "shifts" or both: also store the margins of such copies of training
+      examples, float16: mirror images, shifts by a pixel, both (1, 8 or 17).
     until_se: stop before `trials` as soon as the standard error of mem has come down to
       this, at the quantile se_quantile (0.5: for half of them) over the examples with
       mem >= 0.25, or with se_of="all" over all.
@@ -162,6 +166,8 @@ def run_trials(
             probabilities=bool(probabilities),
             dynamics=bool(dynamics),
             fix=fixed(fix),
+            highest_margins=bool(highest_margins),
+            queries=queries,
             recipe=recipe,
         )
         todo = configured(data)

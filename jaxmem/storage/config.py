@@ -3,16 +3,17 @@
 import dataclasses
 import hashlib
 import json
-import types
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple
 
 from jaxmem._shared.arguments import number, whole
 from jaxmem._shared.files import read_json, write_json
 from jaxmem.errors import InputError
+from jaxmem.storage.parsing import parsed
 from jaxmem.storage.schema import SCHEMA, Quantity, Sizes
-from jaxmem.training.hyperparameters import LATER, Recipe
+from jaxmem.training.hyperparameters import Recipe
 from jaxmem.training.keys import Fixed
+from jaxmem.training.queries import query_views
 from jaxmem.training.subsets import SubsetRule, subset_size
 from jaxmem.version import __version__
 
@@ -40,7 +41,14 @@ MAY_DIFFER: dict[Occasion, frozenset[str]] = {
     ),
 }
 # Fields that the first workdirs of format 3 lack, with what was done then.
-ADDED: dict[str, Any] = {"network": None, "dynamics": False, "groups": None, "fix": ()}
+ADDED: dict[str, Any] = {
+    "network": None,
+    "dynamics": False,
+    "groups": None,
+    "fix": (),
+    "highest_margins": False,
+    "queries": (),
+}
 # What users call a field, where that is not its name.
 TERMS = {
     "data": "examples or labels",
@@ -57,6 +65,7 @@ TERMS = {
     "probabilities": "storing probabilities",
     "dynamics": "storing learning dynamics",
     "fix": "what trials share",
+    "highest_margins": "storing margins against the highest other",
 }
 
 
@@ -106,6 +115,8 @@ class RunConfig:
     dynamics: bool = False
     groups: str | None = None  # a hash of each training example's
     fix: tuple[Fixed, ...] = ()  # what all trials share, sorted
+    highest_margins: bool = False
+    queries: tuple[str, ...] = ()  # of `training.queries`, in its order
 
     def __post_init__(self):
         for name in ("train_size", "test_size", "num_classes"):
@@ -140,7 +151,8 @@ class RunConfig:
     def sizes(self) -> Sizes:
         """How long the axes of its arrays are."""
         excluded = self.subsets.most_excluded if self.probabilities else 0
-        return Sizes(self.train_size, self.test_size, self.num_classes, excluded)
+        copies = len(query_views(self.queries))
+        return Sizes(self.train_size, self.test_size, self.num_classes, excluded, copies)
 
     @property
     def quantities(self) -> tuple[Quantity, ...]:
@@ -150,14 +162,17 @@ class RunConfig:
 
     def identity(self, occasion: Occasion) -> tuple:
         """The values, hashable, of the fields that must not differ on this occasion."""
-        names = [field.name for field in dataclasses.fields(self)]
-        names = [n for n in names if n not in self._as_before]  # workdirs keep their names
-        return tuple(getattr(self, n) for n in names if n not in MAY_DIFFER[occasion])
-
-    @property
-    def _as_before(self) -> set[str]:
-        """The added fields in which it is as if there were none."""
-        return {name for name, before in ADDED.items() if getattr(self, name) == before}
+        found = []
+        for field in dataclasses.fields(self):
+            name, value = field.name, getattr(self, field.name)
+            if name in MAY_DIFFER[occasion]:
+                continue
+            if name not in ADDED:
+                found.append(value)
+            elif value != ADDED[name]:  # default workdirs keep their names
+                # With its name: other omitted fields may have the same value.
+                found.append(value if name == "network" else (name, value))
+        return tuple(found)
 
     def differences(self, other: "RunConfig", occasion: Occasion) -> list[Difference]:
         """What differs though it must not on this occasion, in the user's terms."""
@@ -180,7 +195,9 @@ class RunConfig:
         values = dataclasses.asdict(self)
         if self.inputs is not None:
             values["inputs"] = self.inputs._asdict()
-        values = {k: v for k, v in values.items() if k not in self._as_before}
+        for name, before in ADDED.items():
+            if values[name] == before:
+                del values[name]  # as in the first workdirs
         return {"format": FORMAT, "jaxmem": __version__, **values}
 
     @classmethod
@@ -188,32 +205,7 @@ class RunConfig:
         """The inverse of `to_json`; raises InputError for what that did not write."""
         values = {k: v for k, v in values.items() if k not in ("format", "jaxmem")}
         values = {**ADDED, "fix": [], **values}
-        return _parsed(cls, values, "the configuration")
-
-
-def _parsed(kind, value, what: str):
-    """A JSON value as what a type annotation says; raises InputError where it is not."""
-    origin, parts = get_origin(kind), get_args(kind)
-    if origin in (Union, types.UnionType):
-        if value is None:
-            return None
-        return _parsed(parts[0], value, what)
-    if origin is Literal and value in parts:
-        return value
-    if origin is tuple and isinstance(value, list):
-        return tuple(_parsed(parts[0], item, what) for item in value)
-    if hasattr(kind, "__annotations__") and isinstance(value, dict):
-        kinds = get_type_hints(kind)
-        value = {**LATER, **value} if kind is Recipe else value
-        if value.keys() != kinds.keys():
-            odd = ", ".join(sorted(value.keys() ^ kinds.keys()))
-            raise InputError(f"{what} is damaged: it lacks, or does not know, {odd}")
-        return kind(**{k: _parsed(kinds[k], v, k) for k, v in value.items()})
-    if kind is float and type(value) is int:
-        return float(value)
-    if isinstance(kind, type) and type(value) is kind:
-        return value
-    raise InputError(f"the configuration is damaged: {what} is {value!r}")
+        return parsed(cls, values, "the configuration")
 
 
 def default_workdir(config: RunConfig) -> Path:

@@ -19,6 +19,7 @@ class Sizes(NamedTuple):
     test: int  # E
     classes: int  # K
     excluded: int  # examples that a trial does not see, at most
+    queries: int = 0  # copies of an example that models are asked about
 
     def along(self, axis: str) -> int:
         """The length of an axis of `Quantity.axes`."""
@@ -87,6 +88,20 @@ _ROWS = (
         when="margins",
     ),
     Quantity("test_margin", "float16", ("test",), "the same", when="margins"),
+    Quantity(
+        "test_highest_margin",
+        "float16",
+        ("test",),
+        "logit of the label minus the highest other",
+        when="highest_margins",
+    ),
+    Quantity(
+        "train_query_margin",
+        "float16",
+        ("queries", "train"),
+        "`train_margin` of the copies: the mirror image, shifts by a pixel, both",
+        when="queries",
+    ),
     Quantity(
         "held_out_probability",
         "float16",

@@ -17,9 +17,10 @@ from jaxmem.data import Dataset
 from jaxmem.models.contract import PyTree
 from jaxmem.training.fitting import TrainState
 from jaxmem.training.host import Images, Room, from_host
+from jaxmem.training.job import Arrays, Job
 from jaxmem.training.outcomes import Outcomes
 from jaxmem.training.programs import Lift, Programs, on_devices
-from jaxmem.training.trial import Arrays, Job, init_and_scale
+from jaxmem.training.trial import init_and_scale
 
 Placement = Literal["device", "host"]
 PLACEMENTS: tuple[str, ...] = get_args(Placement)

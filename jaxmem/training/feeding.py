@@ -12,9 +12,10 @@ from jax.sharding import Mesh, NamedSharding
 from jaxmem.training.batches import Batches
 from jaxmem.training.chunks import drive, per_chunk, read_ahead, take_rows
 from jaxmem.training.fitting import TrainState
+from jaxmem.training.job import Arrays, Job
 from jaxmem.training.keys import GROUP
 from jaxmem.training.programs import BY_TRIAL, SHARED, Advance, Lift
-from jaxmem.training.trial import Arrays, Job, draw_batches, fit_batches
+from jaxmem.training.trial import draw_batches, fit_batches
 
 
 def advance_from_host(

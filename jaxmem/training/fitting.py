@@ -1,7 +1,7 @@
 """ONE model: init, fit, predict. Knows no subset, no ensemble, no mesh."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -16,6 +16,7 @@ from jaxmem.training.hyperparameters import Recipe
 from jaxmem.training.inputs import Scaling, to_float
 from jaxmem.training.optimizers import make_optimizer
 from jaxmem.training.pieces import Pieces, cut
+from jaxmem.training.queries import queried, query_views
 
 # Rows per evaluation step: enough for the matrix units; for large images fewer, so that
 # evaluation needs less memory than training did.
@@ -52,7 +53,9 @@ class Predictions(NamedTuple):
     offset: jax.Array  # int32 [R]: the class of the highest logit minus the label
     loss: jax.Array  # float32 [R]: cross-entropy, nats, without label smoothing
     margin: jax.Array  # float32 [R]: logit of the label minus log-sum-exp of the others
+    highest: jax.Array  # float32 [R]: the same, minus the highest other
     finite: jax.Array  # bool []: every logit is finite
+    queries: jax.Array | None = None  # float32 [R, Q]: margins of copies, if asked for
     probability: jax.Array | None = None  # float32 [R, K] of each class, if asked for
 
     @property
@@ -144,6 +147,7 @@ def predict(
     images: jax.Array,
     labels: jax.Array,
     probabilities: bool = False,
+    queries: Sequence[str] = (),
 ) -> Predictions:
     """Evaluate on images [R, H, W, C] and labels int32 [R], piece by piece."""
     pieces = evaluation_pieces(labels.size, images.shape[1:])
@@ -151,7 +155,7 @@ def predict(
     def one(start):
         batch = jax.lax.dynamic_slice_in_dim(images, start, pieces.size)
         label = jax.lax.dynamic_slice_in_dim(labels, start, pieces.size)
-        return predict_piece(model, state, batch, label, probabilities)
+        return predict_piece(model, state, batch, label, probabilities, queries)
 
     found = jax.lax.map(one, jnp.asarray(pieces.start))
 
@@ -169,16 +173,31 @@ def predict_piece(
     images: jax.Array,
     labels: jax.Array,
     probabilities: bool = False,
+    queries: Sequence[str] = (),
 ) -> Predictions:
     """Evaluate on images [R, H, W, C] and labels int32 [R], all at once."""
-    inputs = to_float(images, state.scaling)
-    logits, _ = model.apply(state.params, state.model_state, inputs, None)
+
+    def logits_of(images):
+        inputs = to_float(images, state.scaling)
+        return model.apply(state.params, state.model_state, inputs, None)[0]
+
+    def margin_of(logits):
+        others = jax.nn.logsumexp(logits, axis=-1, where=~is_label)
+        return jnp.sum(logits, axis=-1, where=is_label) - others
+
+    logits = logits_of(images)
     is_label = jax.nn.one_hot(labels, logits.shape[-1], dtype=bool)
-    others = jax.nn.logsumexp(logits, axis=-1, where=~is_label)
+    finite, asked = jnp.all(jnp.isfinite(logits)), None
+    if queries:
+        views = jnp.asarray(query_views(queries))
+        asked = jax.lax.map(lambda view: margin_of(logits_of(queried(images, view))), views)
+        finite, asked = finite & jnp.all(jnp.isfinite(asked)), asked.T
     return Predictions(
         offset=jnp.argmax(logits, axis=-1) - labels,
         loss=optax.softmax_cross_entropy_with_integer_labels(logits, labels),
-        margin=jnp.sum(logits, axis=-1, where=is_label) - others,
-        finite=jnp.all(jnp.isfinite(logits)),
+        margin=margin_of(logits),
+        highest=seen_of(logits, labels).margin,
+        finite=finite,
+        queries=asked,
         probability=jax.nn.softmax(logits) if probabilities else None,
     )

@@ -13,10 +13,11 @@ import numpy as np
 
 from jaxmem.training.feeding import advance_from_host
 from jaxmem.training.fitting import TrainState
+from jaxmem.training.job import Arrays, Job
 from jaxmem.training.outcomes import Outcomes
 from jaxmem.training.passes import HeldOut, measure_from_host, predict_from_host
 from jaxmem.training.programs import Lift, Programs
-from jaxmem.training.trial import Arrays, Job, conclude_trial
+from jaxmem.training.trial import conclude_trial
 
 Room = Callable[[tuple[int, ...], np.dtype], np.ndarray]  # like numpy.empty
 

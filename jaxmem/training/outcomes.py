@@ -60,6 +60,11 @@ def _held_out_probability(e: Evaluation) -> jax.Array:
     return rows.astype(jnp.float16)
 
 
+def _train_query_margin(e: Evaluation) -> jax.Array:
+    assert e.train.queries is not None  # this quantity asks for them
+    return _float16(e.train.queries.T)
+
+
 def _float16(values: jax.Array) -> jax.Array:
     """To float16, whose largest number stands for all larger ones."""
     most = float(jnp.finfo(jnp.float16).max)
@@ -103,6 +108,8 @@ QUANTITIES: dict[str, Callable[[Evaluation], jax.Array]] = {
     "test_predicted": lambda e: _predicted(e.test, e.num_classes),
     "train_margin": lambda e: _float16(e.train.margin),
     "test_margin": lambda e: _float16(e.test.margin),
+    "test_highest_margin": lambda e: _float16(e.test.highest),
+    "train_query_margin": _train_query_margin,
     "held_out_probability": _held_out_probability,
     **_DYNAMICS,
     "diverged": _diverged,  # bool: a loss or a logit is not finite; stored as `status`

@@ -19,8 +19,9 @@ from jaxmem.training.inputs import (
     scaling_of,
     seen_of,
 )
+from jaxmem.training.job import Arrays
 from jaxmem.training.programs import SHARED, Lift
-from jaxmem.training.trial import Arrays
+from jaxmem.training.queries import query_views
 
 
 def measure_from_host(
@@ -73,11 +74,21 @@ def predict_from_host(
 ) -> Callable:
     """f(states, held_out) -> Predictions of M trials, without probabilities."""
     pieces = evaluation_pieces(len(images), images.shape[1:])
-    probabilities = lift.job.probabilities and labels == "train_labels"
+    of_train = labels == "train_labels"
+    probabilities = lift.job.probabilities and of_train
+    queries = lift.job.queries if of_train else ()
 
     def nothing(job, data, root, trial):
         zero = jnp.zeros(len(images), jnp.float32)
-        return Predictions(zero.astype(jnp.int32), zero, zero, jnp.bool_(True))
+        asked = jnp.zeros((zero.size, len(query_views(queries))), jnp.float32)
+        return Predictions(
+            offset=zero.astype(jnp.int32),
+            loss=zero,
+            margin=zero,
+            highest=zero,
+            finite=jnp.bool_(True),
+            queries=asked if queries else None,
+        )
 
     def add(job, data, root, state, found, start, fresh, rows):
         def step(found, piece):
@@ -88,6 +99,7 @@ def predict_from_host(
                 getattr(data, labels),
                 *piece,
                 probabilities,
+                queries,
             )
 
         return jax.lax.scan(step, found, (start, fresh, rows))
@@ -120,24 +132,23 @@ def _add_piece(
     fresh: jax.Array,
     images: jax.Array,
     probabilities: bool,
+    queries: tuple[str, ...],
 ) -> tuple[Predictions, tuple[jax.Array | None, jax.Array]]:
     """Predictions of R examples with those of a piece, whose probabilities come apart."""
     size = len(images)
     label = jax.lax.dynamic_slice_in_dim(labels, start, size)
-    new = fitting.predict_piece(model, state, images, label, probabilities)
+    new = fitting.predict_piece(model, state, images, label, probabilities, queries)
     is_fresh = start + jnp.arange(size, dtype=jnp.int32) >= fresh
 
     def put(rows, part):
+        if not rows.ndim:  # whether all is finite
+            return rows & part
         old = jax.lax.dynamic_slice_in_dim(rows, start, size)
-        part = jnp.where(is_fresh, part, old)
+        fresh = is_fresh.reshape(-1, *[1] * (part.ndim - 1))
+        part = jnp.where(fresh, part, old)
         return jax.lax.dynamic_update_slice_in_dim(rows, part, start, 0)
 
-    found = Predictions(
-        offset=put(found.offset, new.offset),
-        loss=put(found.loss, new.loss),
-        margin=put(found.margin, new.margin),
-        finite=found.finite & new.finite,
-    )
+    found = jax.tree.map(put, found, new._replace(probability=None))
     probability = new.probability
     if probability is not None:
         probability = probability.astype(jnp.float16)

@@ -13,15 +13,9 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxmem._shared.devices import AXIS
 from jaxmem.training.fitting import TrainState
+from jaxmem.training.job import Arrays, Job
 from jaxmem.training.outcomes import Outcomes
-from jaxmem.training.trial import (
-    Arrays,
-    Job,
-    advance_trial,
-    evaluate_trial,
-    init_trial,
-    scale_trial,
-)
+from jaxmem.training.trial import advance_trial, evaluate_trial, init_trial, scale_trial
 
 BY_TRIAL, SHARED = PartitionSpec(AXIS), PartitionSpec()
 

@@ -8,7 +8,7 @@ import pytest
 
 import jaxmem
 from jaxmem import audit
-from jaxmem.estimates.audit import ATTACKS
+from jaxmem.estimates.audit import LEAST
 from jaxmem.estimates.membership import lira_scores
 from jaxmem.estimates.privacy import exposure, true_positive_rate
 
@@ -27,7 +27,7 @@ def test_audit_command(run, capsys):
     assert audit.main([str(run.workdir), "--top=3", "--resamples=20"]) == 0
     out = capsys.readouterr().out
     assert "targets                20, by 19 shadow models each" in out
-    assert all(f"\n{name} " in out for name in ATTACKS) and "most exposed" in out
+    assert all(f"\n{name} " in out for name in LEAST) and "most exposed" in out
     assert "scores of non-members is less than one" in out
     found = json.loads((run.workdir / "audit.json").read_text())
     scores = lira_scores(run, variance="fixed")
@@ -59,11 +59,27 @@ def test_some_attacks_of_some_trials(run, tmp_path, capsys):
     assert not (run.workdir / "audit.json").exists()
 
 
+def test_copies_are_asked_about_where_they_are_stored(tiny, tiny_recipe, tmp_path):
+    run = jaxmem.run_trials(
+        tiny, 8, tmp_path, margins=True, queries="mirror", **tiny_recipe
+    )
+    assert audit.main([str(run.workdir), "--resamples=5"]) == 0
+    found = json.loads((run.workdir / "audit.json").read_text())
+    assert set(found["attacks"]) == {*LEAST, *(f"{name}-queries" for name in LEAST)}
+    scores = lira_scores(run, variance="per-example", queries=True)
+    rate = found["attacks"]["lira-queries"]["true_positive_rate"]["0.001"]
+    assert rate["value"] == true_positive_rate(scores, run.included)
+
+
 def test_bad_input_is_one_line(run, tiny, tiny_recipe, tmp_path, capsys):
     plain = jaxmem.run_trials(tiny, 6, tmp_path / "plain", **tiny_recipe)
     folder = str(run.workdir)
     capsys.readouterr()
     for arguments, said in (
+        (
+            [folder, "--attack=rmia-queries"],
+            "stored no queries: run it with --queries=mirr",
+        ),
         ([str(plain.workdir)], "stored no margins: run it with --margins"),
         ([str(tmp_path / "none")], "holds no jaxmem run"),
         ([folder, "--targets=21"], "targets 21: there are 20 trials to attack"),

@@ -1,5 +1,8 @@
 """Attacks against naive loops, and against the formulas of their authors' code."""
 
+import dataclasses
+from typing import Any, NamedTuple
+
 import numpy as np
 import pytest
 from scipy.special import expit
@@ -10,6 +13,7 @@ from jaxmem import InputError
 from jaxmem.estimates.detection import detection
 from jaxmem.estimates.membership import lira_scores, rmia_scores, threshold_scores
 from jaxmem.estimates.privacy import exposure, membership_roc, true_positive_rate
+from jaxmem.estimates.shadows import query_margins
 from jaxmem.estimates.soft import soft_memorization
 
 T, N, E = 25, 40, 30
@@ -66,6 +70,79 @@ def test_lira_is_the_loop(run, attack, variance, monkeypatch):
     np.testing.assert_allclose(some, expected[[7, 3]], rtol=1e-5, atol=1e-5)
     if variance == "fixed":  # of fewer than 64 shadow models
         np.testing.assert_array_equal(lira_scores(run, attack=attack), found)
+
+
+class Copies(NamedTuple):
+    """A reader with margins of copies, float16 [T, Q, N], beside another's outcomes."""
+
+    reader: Any
+    margin: np.ndarray
+
+    def read(self, name, trials):
+        if name == "train_query_margin":
+            return self.margin[trials]
+        return self.reader.read(name, trials)
+
+
+@pytest.fixture
+def asked(run):
+    """The run, with three copies whose margins go with those of the examples."""
+    rng = np.random.default_rng(5)
+    copies = run.train_margin[:, None] + rng.normal(0, 0.5, (T, 3, N))
+    return dataclasses.replace(
+        run,
+        config=dataclasses.replace(run.config, queries=("mirror",)),
+        reader=Copies(run.reader, copies.astype(np.float16)),
+    )
+
+
+def test_lira_of_copies_agrees_with_its_authors_code(asked):
+    """There scores of queries are averaged; each has medians and deviations of its own."""
+    margins = [asked.train_margin, *query_margins(asked).swapaxes(0, 1)]
+    margins = [margin.astype(np.float64) for margin in margins]
+    expected = np.mean([published_lira(asked.included, m, 7, False) for m in margins], 0)
+    (found,) = lira_scores(asked, 7, variance="per-example", queries=True)
+    np.testing.assert_allclose(found / 4, expected, rtol=1e-4, atol=1e-4)
+    blocks = lira_scores(asked, 7, variance="per-example", queries=True, memory=3e-5)
+    np.testing.assert_allclose(blocks[0], found, rtol=1e-5)
+    # With one variance for all, it is that of all queries.
+    (fixed,) = lira_scores(asked, 7, variance="fixed", queries=True)
+    squares, freedom, between = 0.0, 0, 0.0
+    others = np.arange(T) != 7
+    for m in margins:
+        for i in range(N):
+            sides = [
+                m[side[:, i] & others, i] for side in (asked.included, ~asked.included)
+            ]
+            squares += sum(((side - side.mean()) ** 2).sum() for side in sides)
+            freedom += sum(side.size - 1 for side in sides)
+            if i == 0:
+                distances = [(m[7, i] - np.median(side)) ** 2 for side in sides]
+                between += distances[1] - distances[0]
+    np.testing.assert_allclose(fixed[0], between / 2 / (squares / freedom), rtol=1e-4)
+
+
+def test_rmia_of_copies_is_a_majority_vote(asked):
+    margins = [asked.train_margin, *query_margins(asked).swapaxes(0, 1)]
+    known, t = expit(asked.test_margin.astype(np.float64)), 3
+    others = np.arange(T) != t
+    z = known[t] / known[others].mean(axis=0)
+    (found,) = rmia_scores(asked, t, queries=True)
+    for i in range(N):
+        beats = np.zeros(E)
+        for margin in margins:
+            chance = expit(margin[:, i].astype(np.float64))
+            sides = asked.included[:, i], ~asked.included[:, i]
+            x = chance[t] / np.mean([chance[side & others].mean() for side in sides])
+            beats += x >= z
+        np.testing.assert_allclose(found[i], (beats > 2).mean(), atol=1e-6)
+
+
+def test_the_threshold_of_copies_is_their_mean_margin(asked):
+    both = asked.train_margin[4] + query_margins(asked)[4].sum(axis=0, dtype=np.float32)
+    np.testing.assert_allclose(
+        threshold_scores(asked, [4], queries=True)[0], both / 4, rtol=1e-5
+    )
 
 
 def published_lira(keep, margin, target, fixed):
@@ -182,6 +259,9 @@ def test_what_cannot_be_attacked(run, tiny, tiny_recipe, tmp_path):
         rmia_scores(alone)
     with pytest.raises(InputError, match=r"gamma 0.5 must be at least 1"):
         rmia_scores(run, gamma=0.5)
+    for attack in (threshold_scores, lira_scores, rmia_scores):
+        with pytest.raises(InputError, match="stored no queries: run it with --queries="):
+            attack(run, queries=True)
     plain = jaxmem.run_trials(tiny, 4, tmp_path / "plain", **tiny_recipe)
     for attack in (threshold_scores, lira_scores, rmia_scores):
         with pytest.raises(InputError, match="stored no margins: run it with --margins"):

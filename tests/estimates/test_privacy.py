@@ -1,12 +1,16 @@
 """Rates, bands and bounds against counting, closed forms and known truths."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy.stats import binom, norm
 
 from jaxmem import InputError
 from jaxmem.estimates.privacy import (
+    BYTES,
     SPLIT,
+    _resampled,
     epsilon_lower_bound,
     exposure,
     measure_attack,
@@ -66,6 +70,35 @@ def test_rates_of_normal_scores_are_those_of_the_binormal_curve():
     curve = norm.cdf(norm.ppf(roc.false_positive_rate[inside]) + 1)
     covered = (found.low[inside] <= curve) & (curve <= found.high[inside])
     assert covered.mean() > 0.8
+
+
+def test_resampling_repeats_targets_and_examples():
+    """Against arrays in which they are repeated; blocks are of two targets."""
+    scores, members = normal_scores(11, 400)
+    scores = scores.round().clip(-2, 2)
+    scores[2, 3] = np.nan
+    grid, rng = np.array([0.05, 0.2, 0.6]), np.random.default_rng(4)
+    drawn = _resampled(scores, members, grid, 5, np.random.default_rng(4), at_once=900)
+    for row in drawn:
+        chosen = np.ix_(*(rng.integers(size, size=size) for size in scores.shape))
+        roc = membership_roc(scores[chosen], members[chosen])
+        expected = [np.trapezoid(*roc[::-1]), (1 + np.max(roc[1] - roc[0])) / 2]
+        expected += [true_positive_rate(scores[chosen], members[chosen], f) for f in grid]
+        np.testing.assert_allclose(row, expected)
+
+
+def test_resampling_takes_the_memory_that_it_may():
+    scores, members = normal_scores(40, 5000)
+    found, peaks = [], []
+    for at_once in (10**4, 10**6):
+        tracemalloc.start()
+        rng = np.random.default_rng(0)
+        found.append(_resampled(scores, members, np.array([0.1]), 2, rng, at_once))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    np.testing.assert_array_equal(*found)
+    sorted_others = 4e6  # bytes, of the scores, with which ones are known
+    assert peaks[0] < BYTES * 10**4 + sorted_others < peaks[1]
 
 
 def test_intervals_are_of_targets_and_examples():

@@ -151,6 +151,33 @@ def test_last_layer(run, folders):
     assert whole.included.all() and whole.trials.size == 1
 
 
+def test_gradient_similarity(run, experiments, digits, folders, monkeypatch):
+    """TRAK of trained networks is TRAK written out; fewer examples make no method equal."""
+    module = experiments("gradient_similarity")
+    monkeypatch.setattr(module, "MODELS", 2)
+    monkeypatch.setattr(module, "SUBSETS", 12)
+    monkeypatch.setattr(module, "EXAMPLES", 10)
+    monkeypatch.setattr(module, "WIDTH", 40)
+    found, _ = run("gradient_similarity", repetitions=True)
+    values = found["lds"]["mlp"]
+    assert 0 < values.pop("ceiling") <= 1
+    assert all(-1 <= low <= high <= 1 for _, low, high in values.values())
+    fitted = jaxmem.open_run(folders[0] / "mlp-fitted")
+    data = digits._replace(
+        train=type(digits.train)(*(part[:200] for part in digits.train)),
+        test=type(digits.test)(*(part[:10] for part in digits.test)),
+    )
+    scores = module.scores_of_gradients(fitted, data, 0)
+    rng, expected, missed = np.random.default_rng(0), 0, 0
+    for trial in fitted.trials[:2]:
+        train, test, miss, _ = map(np.asarray, module.gradients(fitted, data, trial, rng))
+        expected += test @ np.linalg.inv(train.T @ train) @ train.T / 2
+        missed += miss / 2
+        margin = fitted.train_margin[trial].astype(float)
+        np.testing.assert_allclose(miss, 1 / (1 + np.exp(margin)), rtol=0.02, atol=1e-4)
+    np.testing.assert_allclose(scores["trak"], (expected * missed).T, rtol=0.02, atol=1e-5)
+
+
 def test_knobs(run, experiments, monkeypatch):
     knobs = {
         "hidden": [(8,), (192,)],

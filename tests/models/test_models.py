@@ -10,9 +10,10 @@ from jaxmem import MODELS, InputError
 from jaxmem.models import Spec, check_model, make_model
 from jaxmem.training.ensemble import make_ensemble
 from jaxmem.training.hyperparameters import Recipe
+from jaxmem.training.job import make_job
 from jaxmem.training.keys import root_key
 from jaxmem.training.subsets import SubsetRule, draw_subset, inclusion_mask
-from jaxmem.training.trial import advance_trial, evaluate_trial, init_trial, make_job
+from jaxmem.training.trial import advance_trial, evaluate_trial, init_trial
 
 SUBSET = 200
 ROOT, TRIAL = root_key(0), np.int32(3)

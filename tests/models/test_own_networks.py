@@ -25,9 +25,10 @@ from jaxmem.running.configuring import describe
 from jaxmem.training.ensemble import Plan, make_ensemble, run_blocks
 from jaxmem.training.fitting import Learner
 from jaxmem.training.hyperparameters import Recipe
+from jaxmem.training.job import make_job
 from jaxmem.training.keys import root_key
 from jaxmem.training.subsets import SubsetRule, draw_subset, inclusion_mask
-from jaxmem.training.trial import advance_trial, init_trial, make_job
+from jaxmem.training.trial import advance_trial, init_trial
 
 FILE = Path(__file__).with_name("own_networks.py")
 LINEN, NNX, EQUINOX = (

@@ -9,9 +9,10 @@ from jaxmem import InputError
 from jaxmem.models import MODELS, Spec
 from jaxmem.training.batches import BATCHINGS
 from jaxmem.training.hyperparameters import Recipe
+from jaxmem.training.job import Arrays, make_job
 from jaxmem.training.keys import root_key
 from jaxmem.training.subsets import SubsetRule
-from jaxmem.training.trial import Arrays, draw_batches, init_trial, make_job
+from jaxmem.training.trial import draw_batches, init_trial
 
 
 @pytest.fixture

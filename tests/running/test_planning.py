@@ -6,9 +6,9 @@ from jaxmem.models import Spec, make_model
 from jaxmem.running import planning
 from jaxmem.training.ensemble import Plan, make_ensemble
 from jaxmem.training.hyperparameters import Recipe
+from jaxmem.training.job import make_job
 from jaxmem.training.keys import root_key
 from jaxmem.training.subsets import SubsetRule
-from jaxmem.training.trial import make_job
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from jaxmem.models.freezing import by_path, frozen, started, values_to_freeze
 from jaxmem.running.prediction import kept_model
 from jaxmem.training.ensemble import make_ensemble
 from jaxmem.training.hyperparameters import Recipe
+from jaxmem.training.job import make_job
 from jaxmem.training.keys import root_key
 from jaxmem.training.subsets import SubsetRule
-from jaxmem.training.trial import make_job
 
 SHAPE = (4, 4, 1)
 

@@ -10,10 +10,11 @@ import pytest
 from jaxmem.models import Spec, make_model
 from jaxmem.storage.schema import BY_STORE, SCHEMA, Sizes
 from jaxmem.training.hyperparameters import Recipe
+from jaxmem.training.job import Arrays, make_job
 from jaxmem.training.keys import root_key
 from jaxmem.training.outcomes import QUANTITIES
 from jaxmem.training.subsets import SubsetRule
-from jaxmem.training.trial import Arrays, evaluate_trial, init_trial, make_job
+from jaxmem.training.trial import evaluate_trial, init_trial
 
 STORED = tuple(name for name in SCHEMA if name not in BY_STORE)
 PAGE = Path(__file__).parents[2] / "docs" / "files.md"
@@ -27,7 +28,8 @@ def test_every_quantity_has_a_function():
 def test_rows_are_as_the_schema_says(tiny, sampling):
     subsets = SubsetRule(61, 43, sampling, 0.7)
     recipe = Recipe(batch_size=8, hidden=(5,))
-    job = make_job(make_model("mlp", Spec(3, (5,))), recipe, "packed", subsets, 3, STORED)
+    model = make_model("mlp", Spec(3, (5,)))
+    job = make_job(model, recipe, "packed", subsets, 3, STORED, queries=("shifts",))
     data, root = Arrays.of(tiny), root_key(0)
 
     def outcomes(trial):
@@ -35,7 +37,7 @@ def test_rows_are_as_the_schema_says(tiny, sampling):
         return evaluate_trial(job, data, root, trial, state)
 
     rows = jax.eval_shape(outcomes, jnp.int32(0))
-    sizes = Sizes(61, 9, 3, subsets.most_excluded)
+    sizes = Sizes(61, 9, 3, subsets.most_excluded, queries=8)
     for name in STORED:
         quantity = SCHEMA[name]
         assert rows[name].shape == quantity.row_shape(sizes), name
@@ -47,7 +49,8 @@ def test_the_docs_table_is_the_schema():
     assert table == docs_table()
 
 
-LETTERS = {"train": "N", "test": "E", "classes": "K", "excluded": "excluded"}
+LETTERS = {"train": "N", "test": "E", "classes": "K", "queries": "Q"}
+LETTERS["excluded"] = "excluded"
 
 
 def docs_table():
@@ -60,7 +63,7 @@ def docs_table():
             name, _, packed = axis.partition(" ")
             shape.append(f"⌈{LETTERS[name]}/8⌉" if packed else LETTERS[name])
         kind = quantity.dtype.replace("class", "uint8 or uint16")
-        stored = when.get(quantity.when, f"`--{quantity.when}`")
+        stored = when.get(quantity.when, f"`--{quantity.when}`".replace("_", "-"))
         doc = f"bits: {quantity.doc}" if "bits" in str(quantity.axes) else quantity.doc
         cells = f"`{quantity.name}`", kind, f"[{', '.join(shape)}]", stored, doc
         lines.append(f"| {' | '.join(cells)} |")

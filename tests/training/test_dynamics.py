@@ -13,17 +13,11 @@ from jaxmem.models import Spec, make_model
 from jaxmem.training import fitting
 from jaxmem.training.dynamics import Seen, add_seen, no_dynamics
 from jaxmem.training.hyperparameters import Recipe
+from jaxmem.training.job import Arrays, make_job
 from jaxmem.training.keys import root_key
 from jaxmem.training.outcomes import DYNAMICS
 from jaxmem.training.subsets import SubsetRule
-from jaxmem.training.trial import (
-    Arrays,
-    advance_trial,
-    draw_batches,
-    evaluate_trial,
-    init_trial,
-    make_job,
-)
+from jaxmem.training.trial import advance_trial, draw_batches, evaluate_trial, init_trial
 
 EPOCHS, TRIAL = 7, 3
 

@@ -9,15 +9,10 @@ from jaxmem.models import Spec, make_model
 from jaxmem.training.ensemble import Plan, make_ensemble, run_blocks
 from jaxmem.training.hyperparameters import Recipe
 from jaxmem.training.inputs import to_float
+from jaxmem.training.job import make_job
 from jaxmem.training.keys import root_key
 from jaxmem.training.subsets import SubsetRule, draw_subset
-from jaxmem.training.trial import (
-    advance_trial,
-    evaluate_trial,
-    init_trial,
-    make_job,
-    scale_trial,
-)
+from jaxmem.training.trial import advance_trial, evaluate_trial, init_trial, scale_trial
 
 TRIALS = range(8)
 STORED = ("included", "train_correct", "test_correct", "train_accuracy", "test_accuracy")

@@ -9,11 +9,12 @@ from jaxmem.models import Spec, from_linen, make_model
 from jaxmem.training import fitting
 from jaxmem.training.fitting import Learner
 from jaxmem.training.hyperparameters import Recipe
+from jaxmem.training.job import Arrays, make_job
 from jaxmem.training.keys import Purpose, root_key, trial_key
 from jaxmem.training.optimizers import make_optimizer
 from jaxmem.training.recipes import RECIPES
 from jaxmem.training.subsets import SubsetRule, draw_subset, inclusion_mask
-from jaxmem.training.trial import Arrays, advance_trial, init_trial, make_job, scale_trial
+from jaxmem.training.trial import advance_trial, init_trial, scale_trial
 
 SUBSET = 40
 

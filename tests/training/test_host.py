@@ -13,10 +13,10 @@ from jaxmem.storage.schema import BY_STORE, SCHEMA
 from jaxmem.training import chunks
 from jaxmem.training.ensemble import Plan, make_ensemble, run_blocks
 from jaxmem.training.hyperparameters import Recipe
+from jaxmem.training.job import make_job
 from jaxmem.training.keys import root_key
 from jaxmem.training.pieces import cut
 from jaxmem.training.subsets import SubsetRule
-from jaxmem.training.trial import make_job
 
 QUANTITIES = tuple(name for name in SCHEMA if name not in BY_STORE)
 
@@ -60,7 +60,8 @@ def make(data, placement, network="mlp", batching="packed", sampling="uniform", 
     recipe = Recipe(**{"epochs": 2, "batch_size": 32, "standardize": True, **recipe})
     n = data.train.labels.size
     rule = SubsetRule(n, round(0.7 * n), sampling, 0.7)
-    job = make_job(NETWORKS[network](), recipe, batching, rule, 10, QUANTITIES)
+    args = recipe, batching, rule, 10, QUANTITIES
+    job = make_job(NETWORKS[network](), *args, queries=("mirror",))
     return make_ensemble(job, data, root_key(0), placement=placement)
 
 
