@@ -16,7 +16,7 @@ import numpy as np
 
 from jaxmem._shared.arguments import one_of, whole
 from jaxmem._shared.devices import use_all_cores
-from jaxmem._shared.files import local_path
+from jaxmem._shared.files import location
 from jaxmem._shared.progress import progress
 from jaxmem.data import Dataset
 from jaxmem.errors import InputError
@@ -38,11 +38,11 @@ from jaxmem.running.preparing import checked, missing, own_trials, prepare, room
 from jaxmem.running.starting import Start, Trainable, keep_frozen
 from jaxmem.running.watch import Watch
 from jaxmem.running.worker import Task
+from jaxmem.storage.appending import Appends
 from jaxmem.storage.checkpoints import KeptModels, TrainingOnDisk
 from jaxmem.storage.config import default_workdir
 from jaxmem.storage.layouts import read_layouts, with_layout
 from jaxmem.storage.shares import parse_share
-from jaxmem.storage.store import TrialStore
 from jaxmem.storage.workdir import left_in_flight, locked
 from jaxmem.training.batches import BATCHINGS, Batching
 from jaxmem.training.subsets import Sampling
@@ -84,7 +84,8 @@ def run_trials(
 
     trials: how many; default 4,000, or all of the given masks.
     workdir: default runs/<dataset>-<model>-<hash of the configuration>. A workdir with
-      fewer trials of the same configuration is topped up.
+      fewer trials of the same configuration is topped up. gs://BUCKET/FOLDER and
+      s3://BUCKET/FOLDER too.
     model: a name of `MODELS`, or "my_net.py:make", "package.module:make": a factory or a
       class of a module in Flax Linen, NNX or Equinox; model_options are its keywords.
     init_from: "WORKDIR/models:3", a kept model whose parameters, where they have the same
@@ -157,8 +158,8 @@ def run_trials(
             recipe=recipe,
         )
         todo = configured(data)
-        folder = local_path(workdir) if workdir else default_workdir(todo.config)
-        stack.enter_context(locked(folder, part))
+        folder = location(workdir) if workdir else default_workdir(todo.config)
+        still_ours = stack.enter_context(locked(folder, part))
         store = prepare(folder, todo.config, data, trials, part)
         watch = Watch(store, data.train.labels, goal, mem)
         own = own_trials(trials, part)
@@ -170,7 +171,8 @@ def run_trials(
                 check_network(model, learner, data)
             if slots is None:
                 writer = part.name if part else ""
-                blocks = _here(folder, todo, data, lacking, width, placement, writer)
+                in_flight = TrainingOnDisk(folder, writer, still_ours)
+                blocks = _here(folder, todo, data, lacking, width, placement, in_flight)
                 kept = KeptModels(folder, writer) if keep_models else None
             else:
                 from jaxmem.running.cluster import Driver  # Ray, which not all have
@@ -181,8 +183,9 @@ def run_trials(
                 watch.at_work = driver.at_work
                 blocks, kept = driver.blocks(lacking, width), None
             done = own.size - len(lacking)
+            appends = Appends(store, still_ours)
             with contextlib.closing(blocks):
-                _store(folder, store, blocks, watch, kept, done, own.size)
+                _store(folder, appends, blocks, watch, kept, done, own.size)
         # Without shares, all; else our own, and what a former number of shares left.
         done_with = [part.name, *left_in_flight(folder, part)] if part else [""]
         for writer in done_with:
@@ -218,20 +221,19 @@ def _here(
     trials: list[int],
     width: int | None,
     placement: Placing,
-    writer: str,
+    in_flight: TrainingOnDisk,
 ) -> Generator[Finished]:
     """The trials, trained by this process."""
     nbytes = data.train.images.nbytes + data.test.images.nbytes
     place = choose_placement(placement, nbytes)
     ensemble = todo.ensemble(place, functools.partial(room, workdir))
     plan = recall_plan(workdir, ensemble, width, todo.config, len(trials))
-    in_flight = TrainingOnDisk(workdir, writer)
     return finished_blocks(ensemble, plan, trials, in_flight)
 
 
 def _store(
     workdir: Path,
-    store: TrialStore,
+    appends: Appends,
     blocks: Iterator[Finished],
     watch: Watch,
     kept: KeptModels | None,
@@ -240,14 +242,18 @@ def _store(
 ) -> None:
     """Store finished blocks, until the watch says that it is enough."""
     layouts = read_layouts(workdir)
-    with progress("training", of, "trials", done) as bar:
+    with (
+        progress("training", of, "trials", done) as bar,
+        contextlib.ExitStack() as ending,
+    ):
+        ending.callback(appends.flush)
         for block, layout in blocks:
             # A trial counts as finished only when its model is kept.
             if kept is not None:
                 assert block.states is not None  # trained here
                 kept.save(block.trials, block.states)
             layouts = with_layout(workdir, layouts, layout)
-            store.append(block.trials, block.outcomes, layouts.number(layout))
+            appends.add(block.trials, block.outcomes, layouts.number(layout))
             done += len(block.trials)
             bar.update(len(block.trials))
             if watch.see(block, done, bar):
