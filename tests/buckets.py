@@ -43,10 +43,14 @@ def gcs_server() -> Iterator[str]:
     with wrapper.FakeGCSServer() as server:
         os.environ.pop("STORAGE_EMULATOR_HOST")  # which it sets, for all
         # It tells of each request, into a pipe that nobody reads, until that is full.
-        threading.Thread(target=server._process.stderr.read, daemon=True).start()
+        pipe = server._process.stderr
+        reader = threading.Thread(target=pipe.read)
+        reader.start()
         request("POST", f"{server.url}/storage/v1/b?project=test", {"name": "bucket"})
         yield server.url
         os.environ["STORAGE_EMULATOR_HOST"] = server.url
+    reader.join()
+    pipe.close()
 
 
 S3_ENVIRONMENT = {

@@ -19,7 +19,7 @@ from typing import Any, TypeGuard
 
 URL = re.compile(r"(gs|s3):/+")  # Path() makes one / of two
 AT_ONCE = 8  # files that are copied side by side
-RETRIES = 7  # of what a server that is away does not answer: about two minutes
+RETRIES = 7  # of what a server that is away does not answer: for 100 seconds
 
 
 class ObjectPath(PurePosixPath):

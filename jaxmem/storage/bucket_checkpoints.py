@@ -4,7 +4,9 @@ Orbax itself writes to gs:// with libraries of its own, and to s3:// not at all.
 """
 
 import contextlib
+import shutil
 import tempfile
+import weakref
 from pathlib import Path
 
 import orbax.checkpoint as ocp
@@ -23,8 +25,8 @@ class BucketManager(ocp.CheckpointManager):
     """
 
     def __init__(self, folder: ObjectPath, options: ocp.CheckpointManagerOptions):
-        self._bucket, self._temporary = folder, tempfile.TemporaryDirectory()
-        self._here = Path(self._temporary.name)
+        self._bucket, self._here = folder, Path(tempfile.mkdtemp())
+        self._forget = weakref.finalize(self, shutil.rmtree, self._here, True)
         for path in folder.glob("[0-9]*"):
             if (path / DONE).is_file():
                 self._fetch(path.name, ABOUT)
@@ -62,7 +64,7 @@ class BucketManager(ocp.CheckpointManager):
     def close(self) -> None:
         """As Orbax's."""
         super().close()
-        self._temporary.cleanup()
+        self._forget()
 
     def _fetch(self, name: str, item: str) -> None:
         download(self._bucket / name / item, self._here / name / item)

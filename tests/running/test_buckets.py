@@ -77,8 +77,8 @@ from jaxmem.running import planning
 from jaxmem.storage import checkpoints
 planning.BLOCK_SECONDS, checkpoints.SECONDS = 0, 0  # a round a block, kept after each epoch
 data = jaxmem.load_dataset("digits")
-flags = {"width": 1, "epochs": 12, "hidden": (16,), "model": "mlp", "keep_models": True}
-jaxmem.run_trials(data, 8, sys.argv[1], **flags)
+flags = {"width": 1, "epochs": 8, "hidden": (16,), "model": "mlp", "keep_models": True}
+jaxmem.run_trials(data, 4, sys.argv[1], **flags)
 """
 
 
@@ -93,7 +93,7 @@ def test_killed_and_run_again(gcs, digits, tmp_path, monkeypatch, capsys):
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert jaxmem.open_run(str(gcs)).trials.size < 8
+    assert jaxmem.open_run(str(gcs)).trials.size == 0
     assert f"process {process.pid} on" in (gcs / "lock").read_text()
     steps, load = [], TrainingOnDisk.load
 
@@ -104,13 +104,13 @@ def test_killed_and_run_again(gcs, digits, tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(TrainingOnDisk, "load", loaded)
     monkeypatch.setattr(object_locks, "STALE", 2.0)
-    flags = {"width": 1, "epochs": 12, "hidden": (16,), "model": "mlp"}
+    flags = {"width": 1, "epochs": 8, "hidden": (16,), "model": "mlp"}
     with monkeypatch.context() as patch:
         patch.setattr(planning, "BLOCK_SECONDS", 0)
-        resumed = jaxmem.run_trials(digits, 8, str(gcs), keep_models=True, **flags)
+        resumed = jaxmem.run_trials(digits, 4, str(gcs), keep_models=True, **flags)
     assert "has not renewed its lock" in capsys.readouterr().err
     assert steps[0] > 0
-    whole = jaxmem.run_trials(digits, 8, tmp_path, **flags)
+    whole = jaxmem.run_trials(digits, 4, tmp_path, **flags)
     assert_same(resumed, whole)
     predicted = jaxmem.predict_trials(str(gcs), digits)
     np.testing.assert_array_equal(predicted.test_correct, whole.test_correct)
@@ -331,7 +331,7 @@ FLAGS = ("--trials=4", "--epochs=1", "--width=1")
 
 @pytest.mark.parametrize("scheme", ["s3", "gs"])
 def test_without_credentials(forbidding, capsys, scheme):
-    url = f"{scheme}://bucket/run"
+    url = f"{scheme}://not-ours/run"
     said = said_by(run, capsys, *FLAGS, f"--workdir={url}")
     assert f"cannot write to {url}: PERMISSION_DENIED" in said and "No." in said
     said = said_by(estimate, capsys, url)
@@ -342,7 +342,9 @@ def test_a_bucket_that_does_not_exist(bucket, capsys):
     url = f"{bucket.parts[0]}//no-such-bucket/run"
     said = said_by(run, capsys, *FLAGS, f"--workdir={url}")
     assert f"cannot write to {url}: NOT_FOUND: " in said
-    assert "holds no jaxmem run" in said_by(estimate, capsys, url)
+    # TensorStore says of what is not there in Cloud Storage that it is empty.
+    why = "The specified bucket does not exist" if "s3" in url else "holds no jaxmem run"
+    assert why in said_by(estimate, capsys, url)
 
 
 def test_a_server_that_is_away(s3, capsys, monkeypatch):
