@@ -165,7 +165,7 @@ def driven(config: RunConfig, size: int, leases: int, folder: Path, stored: bool
         "seconds_a_lease": seconds,
         "trials_an_hour": 3600 * size / seconds,
         "megabytes_a_trial": nbytes / trials / 1e6,
-        "megabytes_stored": sum(map(size, objects(folder))) / 1e6,
+        "megabytes_stored": sum(map(length, objects(folder))) / 1e6,
     }
 
 
@@ -175,7 +175,7 @@ def objects(folder: Path) -> list:
     return [path for path in found if path.is_file()]
 
 
-def size(path) -> int:
+def length(path) -> int:
     """Of a file, in bytes."""
     return len(path.read_bytes()) if in_bucket(path) else path.stat().st_size
 

@@ -56,8 +56,8 @@ def see_free(paths: Sequence[ObjectPath], busy: str) -> None:
     """
     locks = [_Lock(path) for path in paths]
     for lock, generation in zip(locks, _settled(locks, busy), strict=True):
-        if lock.read().value:
-            lock.release(generation)
+        if lock.read().value and not lock.release(generation):
+            raise InputError(busy)  # it was renewed after all
 
 
 def is_free(path: ObjectPath) -> bool:
@@ -142,12 +142,13 @@ class _Lock:
                 "the same command resumes"
             )
 
-    def release(self, generation: Any = None) -> None:
-        """Make it free, if it is ours, or still of this generation."""
+    def release(self, generation: Any = None) -> bool:
+        """Make it free, if it is ours, or still of this generation; whether it is."""
         self._generation = generation or self._generation
         if not self._lost:
             with contextlib.suppress(OSError):  # then it becomes stale
-                self._write(b"")
+                return self._write(b"")
+        return False
 
     def _renew(self) -> bool:
         # A store's generation may be its content's hash: no content comes twice.

@@ -15,7 +15,7 @@ import pytest
 from runs import LIKE, assert_same
 
 import jaxmem
-from jaxmem import InputError, estimate, predict, report, run
+from jaxmem import InputError, audit, estimate, predict, report, run
 from jaxmem._shared import object_locks, objects
 from jaxmem.running import planning
 from jaxmem.storage import appending, checkpoints
@@ -37,7 +37,9 @@ def dead(path):
     path.write_text('{"owner": "process 7 on node-3", "token": "x", "renewed": 3}')
 
 
-def test_a_run_is_that_of_a_folder(bucket, tiny, tiny_recipe, tmp_path, capsys):
+def test_a_run_is_that_of_a_folder(
+    bucket, tiny, tiny_recipe, tmp_path, monkeypatch, capsys
+):
     """With kept models, topped up; and all that reads it."""
     flags = {**tiny_recipe, "keep_models": True, "margins": True}
     whole = jaxmem.run_trials(tiny, 10, tmp_path / "whole", **flags)
@@ -56,6 +58,10 @@ def test_a_run_is_that_of_a_folder(bucket, tiny, tiny_recipe, tmp_path, capsys):
     for folder in (str(bucket), str(tmp_path / "whole")):
         assert estimate.main([folder, "--top=2", "--influence-zarr=class"]) == 0
         assert report.main([folder]) == 0
+        assert audit.main([folder, "--resamples=2"]) == 0
+        with monkeypatch.context() as patch:
+            patch.setattr("jaxmem.reporting.report.LARGEST", 0)
+            assert report.main([folder]) == report.main([folder]) == 0  # replaces it
     there = {str(path.relative_to(bucket)) for path in bucket.files()}
     here = {
         path.relative_to(tmp_path / "whole").as_posix()
