@@ -8,23 +8,33 @@ Speed: digits with its own recipe, by one process, two Ray workers and two share
 in turns; trials a second from the first that are stored to the last, so without any start.
 A lease: the driver deals leases to two workers that return at once. One writer: two workers
 return outcomes of ImageNet's size (1,281,167 and 50,000 examples, 1,000 classes), and the
-driver stores them in a workdir on this disk. Writes results/benchmark_cluster.json.
+driver stores them in a workdir on this disk, and in a bucket of an S3 that a process beside
+it plays (pip install 'jaxmem[emulators]'; in its memory). Writes
+results/benchmark_cluster.json; --only=s3 measures the bucket alone and writes
+results/benchmark_cluster_s3.json.
 """
 
 import argparse
+import contextlib
 import os
+import socket
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from experiment import command, save
 
 import jaxmem
+from jaxmem._shared.files import location
+from jaxmem._shared.objects import in_bucket
 from jaxmem.running import actors, cluster
 from jaxmem.running.worker import Returned, Task, Worker
+from jaxmem.storage.appending import Appends
 from jaxmem.storage.config import Inputs, RunConfig
 from jaxmem.storage.schema import BY_STORE
 from jaxmem.storage.store import create_store
@@ -133,6 +143,7 @@ def driven(config: RunConfig, size: int, leases: int, folder: Path, stored: bool
     cluster.lease_size = lambda block, *_: block
     folder.mkdir()
     store = create_store(folder, config, trials) if stored else None
+    appends = None if store is None else Appends(store, lambda: None)
     os.environ.pop("RAY_ADDRESS", None)
     with actors.connected(2) as slots:
         where = os.getcwd(), str(folder)
@@ -140,18 +151,59 @@ def driven(config: RunConfig, size: int, leases: int, folder: Path, stored: bool
         driver = cluster.Driver(slots, 2, task, jaxmem.load_dataset("digits"))
         times, nbytes = [], 0
         for block, _ in driver.blocks(list(range(trials)), 1):
-            if store is not None:
-                store.append(block.trials, block.outcomes, 1)
+            if appends is not None:
+                appends.add(block.trials, block.outcomes, 1)
             nbytes += sum(rows.nbytes for rows in block.outcomes.values())
             times.append(time.perf_counter())
+        if appends is not None:
+            appends.flush()
+            times[-1] = time.perf_counter()
+    if store is not None:
+        assert store.finished().size == trials
     seconds = (times[-1] - times[0]) / (len(times) - 1)
     return {
         "seconds_a_lease": seconds,
         "trials_an_hour": 3600 * size / seconds,
         "megabytes_a_trial": nbytes / trials / 1e6,
-        "megabytes_stored": sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
-        / 1e6,
+        "megabytes_stored": sum(map(length, objects(folder))) / 1e6,
     }
+
+
+def objects(folder: Path) -> list:
+    """The files in a folder, also of a bucket."""
+    found = folder.files() if in_bucket(folder) else folder.rglob("*")
+    return [path for path in found if path.is_file()]
+
+
+def length(path) -> int:
+    """Of a file, in bytes."""
+    return len(path.read_bytes()) if in_bucket(path) else path.stat().st_size
+
+
+@contextlib.contextmanager
+def s3_emulator() -> Iterator[str]:
+    """A process that plays an S3, and a new bucket in it: gives its URL."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    keys = {"AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none"}
+    os.environ.update({**keys, "AWS_ENDPOINT_URL": address})
+    command = [sys.executable, "-m", "moto.server", f"--port={port}"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
+        try:
+            while True:
+                try:
+                    bucket = urllib.request.Request(f"{address}/bucket", method="PUT")
+                    urllib.request.urlopen(bucket, timeout=10).close()
+                    break
+                except OSError:
+                    if server.poll() is not None:
+                        raise
+                    time.sleep(0.2)
+            yield "s3://bucket"
+        finally:
+            server.terminate()
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -160,8 +212,17 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--trials", type=int, default=1500, help="of digits, each time")
     parser.add_argument("--turns", type=int, default=TURNS)
     parser.add_argument("--leases", type=int, default=100, help="of ImageNet's size")
+    parser.add_argument("--only", choices=["s3"], help="the S3 emulator alone")
     args = parser.parse_args(argv)
     numbers: dict = {"load_average_at_start": os.getloadavg()}
+    large = make_config(1_281_167, 50_000, 1000)
+    if args.only:
+        with s3_emulator() as bucket:
+            where = location(f"{bucket}/imagenet")
+            numbers["imagenet_on_s3"] = driven(large, 4, args.leases, where, stored=True)
+        numbers["load_average_at_end"] = os.getloadavg()
+        print(numbers)
+        return print(save("benchmark_cluster_s3", numbers))
     with tempfile.TemporaryDirectory() as folder:
         speed: dict[str, list[float]] = {way: [] for way in WAYS}
         for turn in range(args.turns):
@@ -170,7 +231,7 @@ def main(argv: list[str] | None = None) -> None:
                 speed[way].append(trials_a_second(flags, args.trials, workdir))
                 print(way, speed[way], flush=True)
         numbers["trials_a_second"] = speed
-        small, large = make_config(1437, 360, 10), make_config(1_281_167, 50_000, 1000)
+        small = make_config(1437, 360, 10)
         numbers["empty_leases"] = driven(small, 1, 500, Path(folder) / "a", stored=False)
         imagenet = driven(large, 4, args.leases, Path(folder) / "b", stored=True)
         numbers["imagenet_on_this_disk"] = imagenet

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from jaxmem._shared import commands
 from jaxmem._shared.arguments import whole
-from jaxmem._shared.files import local_path, write_json
+from jaxmem._shared.files import location, write_json
 from jaxmem.errors import InputError
 from jaxmem.estimates.audit import ATTACKS, audit
 from jaxmem.estimates.opening import open_run
@@ -87,7 +87,7 @@ def _audit(
     count = run.trials.size if targets is None else whole("targets", targets, least=1)
     if count > run.trials.size:
         raise InputError(f"targets {count}: there are {run.trials.size} trials to attack")
-    folder = run.workdir if output is None else local_path(output)
+    folder = run.workdir if output is None else location(output)
     found = audit(run, range(count), attacks, memory, resamples, seed)
     with commands.writing(folder):
         write_json(folder / "audit.json", summarize_audit(found, run))

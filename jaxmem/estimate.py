@@ -15,7 +15,7 @@ from pathlib import Path
 
 from jaxmem._shared import commands
 from jaxmem._shared.arguments import whole
-from jaxmem._shared.files import local_path, write_json
+from jaxmem._shared.files import location, write_json
 from jaxmem.errors import InputError
 from jaxmem.estimates.merging import merge_runs
 from jaxmem.estimates.opening import open_run
@@ -85,7 +85,7 @@ def _estimate(
     run = merge_runs(runs)
     if not run.trials.size:
         raise InputError(f"{workdir[0]} has no finished trials yet")
-    folder = run.workdir if output is None else local_path(output)
+    folder = run.workdir if output is None else location(output)
     pairs = run.pairs(infl_threshold, mem_threshold)
     with commands.writing(folder):
         exports.save_estimates(run, pairs, folder)

@@ -117,8 +117,8 @@ def add_subsets(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, help="of all randomness (default: 0)")
     add(
         "--workdir",
-        help="where trials, estimates and figures go "
-        "(default: runs/<dataset>-<model>-<config hash>)",
+        help="where trials, estimates and figures go: a folder, gs://BUCKET/FOLDER or "
+        "s3://BUCKET/FOLDER (default: runs/<dataset>-<model>-<config hash>)",
     )
     add(
         "--batching",

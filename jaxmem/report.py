@@ -15,7 +15,7 @@ import time
 
 from jaxmem._shared import commands
 from jaxmem._shared.arguments import whole
-from jaxmem._shared.files import local_path
+from jaxmem._shared.files import local_path, location
 from jaxmem._shared.progress import say
 from jaxmem.data import Dataset, load_dataset
 from jaxmem.data.flags import add_data_flags, take_dataset
@@ -86,10 +86,10 @@ def _report(
         raise InputError(f"--write={write} needs --decisions, a CSV file of the report's")
     decided = () if decisions is None else read_decisions(local_path(decisions), run)
     data, notes = _data(run, arguments)
-    target = run.workdir / "decided.npz" if write is None else local_path(write)
+    target = run.workdir / "decided.npz" if write is None else location(write)
     if decisions is not None:
         check_target(target, data)
-    path = run.workdir / "report.html" if output is None else local_path(output)
+    path = run.workdir / "report.html" if output is None else location(output)
     with commands.writing(path.parent):
         pass  # minutes before the report is there
     report = make_report(

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from jaxmem._shared import commands
 from jaxmem._shared.arguments import whole
-from jaxmem._shared.files import local_path
+from jaxmem._shared.files import location
 from jaxmem.data.flags import add_data_flags, take_dataset
 from jaxmem.errors import InputError
 from jaxmem.estimates.opening import open_run
@@ -90,7 +90,7 @@ def _suspects(
     if first is not None and dataset is None:
         if write or confirm_trials:
             raise InputError(f"--write and --confirm need the data: give {run}'s --dataset")
-        folder = local_path(workdir) if workdir else first.workdir
+        folder = location(workdir) if workdir else first.workdir
         found, data = conclude([judge(first, first=True)], folder), None
     else:
         arguments["dataset"] = dataset or "digits"
@@ -102,7 +102,7 @@ def _suspects(
     if data is None:
         return
     if write is not None:
-        path = local_path(write)
+        path = location(write)
         with commands.writing(path.parent, "; the ranking is kept"):
             save_dataset(found, data, path)
         print(f"{'written':<23}{path}")

@@ -1,13 +1,16 @@
 """Strict JAX, four fake CPU devices, and where the real data lies."""
 
 import os
+import secrets
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
+from buckets import S3_ENVIRONMENT, gcs_server, s3_server
 
 import jaxmem
+from jaxmem._shared.files import location
 
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 4)
@@ -69,3 +72,30 @@ def tiny_recipe() -> dict:
 def no_tensorflow(monkeypatch):
     """As on a machine without TensorFlow, also where it is installed."""
     monkeypatch.setattr("jaxmem.data.tfds._has_tensorflow", lambda: False)
+
+
+@pytest.fixture(scope="session")
+def s3_address():
+    with s3_server() as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def gcs_address():
+    with gcs_server() as address:
+        yield address
+
+
+@pytest.fixture
+def s3(s3_address, monkeypatch):
+    """A folder of its own in a bucket of an S3 that is not Amazon's."""
+    for name, value in {**S3_ENVIRONMENT, "AWS_ENDPOINT_URL": s3_address}.items():
+        monkeypatch.setenv(name, value)
+    return location(f"s3://bucket/{secrets.token_hex(4)}")
+
+
+@pytest.fixture
+def gcs(gcs_address, monkeypatch):
+    """A folder of its own in a bucket of a Cloud Storage that is not Google's."""
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_address)
+    return location(f"gs://bucket/{secrets.token_hex(4)}")

@@ -7,13 +7,14 @@ from typing import Any
 import tensorstore as ts
 
 from jaxmem._shared.files import write_json
+from jaxmem._shared.objects import in_bucket, shared_context
 
 
 def open_array(path: Path, metadata: dict | None = None) -> ts.Future:
     """Open an array; with `metadata`, create it if it does not exist."""
     spec = {
         "driver": "zarr3",
-        "kvstore": {"driver": "file", "path": f"{path}/"},
+        "kvstore": kvstore(path),
         "recheck_cached_data": True,
         "recheck_cached_metadata": True,
     }
@@ -21,7 +22,15 @@ def open_array(path: Path, metadata: dict | None = None) -> ts.Future:
         spec if metadata is None else {**spec, "metadata": metadata},
         open=True,
         create=metadata is not None,
+        context=shared_context() if in_bucket(path) else None,
     )
+
+
+def kvstore(folder: Path) -> dict[str, Any]:
+    """TensorStore's specification of what is in a folder."""
+    if in_bucket(folder):
+        return folder.kvstore
+    return {"driver": "file", "path": f"{folder}/"}
 
 
 def describe(

@@ -5,13 +5,17 @@ import json
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePath
+from typing import Any, cast
 
 import numpy as np
 
+from jaxmem._shared.objects import URL, ObjectPath, in_bucket, said, upload
 from jaxmem.errors import InputError
+
+DONE = "zarr.json"  # of a folder of arrays; in a bucket it comes last
 
 
 def local_path(path: str | Path) -> Path:
@@ -20,7 +24,7 @@ def local_path(path: str | Path) -> Path:
     Raises InputError for a URL, and for a name that is not UTF-8 (TensorStore takes none).
     """
     text = os.fspath(path)
-    if "://" in text or text.startswith(("gs:/", "s3:/")):  # Path() makes one / of two
+    if "://" in text or URL.match(text):
         raise InputError(f"{text} is a URL; give a folder or file of this machine")
     try:
         text.encode()
@@ -30,6 +34,23 @@ def local_path(path: str | Path) -> Path:
         return Path(text).expanduser()
     except RuntimeError as error:  # nobody's home
         raise InputError(f"{text}: {error}; write the path in full") from None
+
+
+def location(path: str | Path) -> Path:
+    """A path of this machine, or of a bucket: gs://BUCKET/FOLDER, s3://BUCKET/FOLDER.
+
+    Of a bucket it is an `ObjectPath`, which has the methods of Path that we use. Raises
+    InputError for other URLs, and as `local_path`.
+    """
+    text = os.fspath(path)
+    if URL.match(text):
+        found = ObjectPath(text)
+        if len(found.parts) < 3:
+            raise InputError(f"{text} is a bucket; give a folder in it, as {found}/run")
+        return cast(Path, found)
+    if "://" in text:
+        raise InputError(f"{text}: give a folder, gs://BUCKET/FOLDER or s3://BUCKET/FOLDER")
+    return local_path(text)
 
 
 def read_json(path: Path) -> Any:
@@ -47,7 +68,7 @@ def read_npz(path: Path, names: Sequence[str] | None = None) -> dict[str, np.nda
 
     Raises InputError, naming the file, where it cannot be read.
     """
-    with _readable(path, ".npz"), open(path, "rb") as opened:  # np.load may leave it open
+    with _readable(path, ".npz"), path.open("rb") as opened:  # np.load may leave it open
         file = np.load(opened, allow_pickle=False)
         if not isinstance(file, np.lib.npyio.NpzFile):
             raise ValueError("it is a single array")
@@ -80,13 +101,13 @@ def reason(error: Exception) -> str:
     """What an error says: the system's words where there are some, else its first line."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    text = str(error).strip()
+    text = said(error)
     start = max(text.find("[OS error"), 0)  # of TensorStore
     return next(iter(text[start:].splitlines()), type(error).__name__)[:200]
 
 
 @contextlib.contextmanager
-def refusals(folder: Path, way_out: str = "") -> Iterator[None]:
+def refusals(folder: PurePath, way_out: str = "") -> Iterator[None]:
     """Raises InputError where files cannot be written to a folder."""
     try:
         yield
@@ -107,16 +128,21 @@ def replacing(path: Path) -> Iterator[Path]:
     """A path to write to, moved to `path` when all went well and removed when not.
 
     It may become a file, or a folder of arrays (`make_group`); after a power cut there is
-    the old or the new one, whole. Raises InputError where a folder is in the way that is no
-    older version of it.
+    the old or the new one, whole. In a bucket, a folder has its zarr.json only when it has
+    all else. Raises InputError where a folder is in the way that is no older version of it.
     """
+    if in_bucket(path):
+        with tempfile.TemporaryDirectory() as folder:
+            here = Path(folder) / path.name
+            yield here
+            _put(here, path)
+        return
     # Processes on other machines, or in other containers, have the same numbers.
     partial = path.with_name(f".{secrets.token_hex(4)}-{path.name}")
     try:
         yield partial
         if path.is_dir():
-            if not (partial.is_dir() and _attributes(path) == _attributes(partial)):
-                raise InputError(f"{path} is a folder of something else; move it away")
+            _check_replaces(partial, path)
             shutil.rmtree(path)
         if partial.is_file():
             sync(partial)
@@ -128,10 +154,36 @@ def replacing(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def _attributes(folder: Path) -> set[str] | None:
+def _put(partial: Path, path: ObjectPath) -> None:
+    """Copy what replaces an object, or a folder, into its bucket."""
+    if path.is_dir():
+        _check_replaces(partial, path)
+        (path / DONE).unlink(missing_ok=True)
+        path.rmtree()
+    if partial.is_dir():
+        upload(partial, path, last=DONE)
+    else:
+        path.write_bytes(partial.read_bytes())
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all in it; nothing may be there."""
+    if in_bucket(path):
+        path.rmtree()
+    elif path.is_dir():
+        return shutil.rmtree(path)
+    path.unlink(missing_ok=True)
+
+
+def _check_replaces(partial: Path, path: Path | ObjectPath) -> None:
+    if not (partial.is_dir() and _attributes(path) == _attributes(partial)):
+        raise InputError(f"{path} is a folder of something else; move it away")
+
+
+def _attributes(folder: Path | ObjectPath) -> set[str] | None:
     """What a folder of arrays says of itself; None for any other folder."""
     try:
-        return set(read_json(folder / "zarr.json")["attributes"])
+        return set(read_json(cast(Path, folder / DONE))["attributes"])
     except (InputError, KeyError, TypeError):
         return None
 

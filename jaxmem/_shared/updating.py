@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import tensorstore as ts
+from jaxmem._shared.arrays import kvstore
+from jaxmem._shared.objects import open_kvstore
 
 
 def update(path: Path, change: Callable[[bytes | None], bytes]) -> bytes:
@@ -12,7 +13,7 @@ def update(path: Path, change: Callable[[bytes | None], bytes]) -> bytes:
     change: called again where another was faster; None: there is no file. Returns the new
     content. Raises OSError or ValueError where it cannot be written.
     """
-    store = ts.KvStore.open({"driver": "file", "path": f"{path.parent}/"}).result()
+    store = open_kvstore(kvstore(path.parent))
     while True:
         read = store.read(path.name).result()
         old = read.value if read.state == "value" else None

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxmem._shared.files import local_path
+from jaxmem._shared.files import location, reason
 from jaxmem.errors import InputError
 from jaxmem.estimates.results import Run
 from jaxmem.storage.config import read_config
@@ -18,10 +18,15 @@ def open_run(workdir: str | Path) -> Run:
     """Open the finished trials of a workdir.
 
     Each trial's rows are compared with each other; those of damaged files are left out.
-    Raises InputError if the folder holds no run, or one of another format.
+    Raises InputError if the folder, or that of a bucket, holds no run or one of another
+    format, or cannot be read.
     """
-    workdir = local_path(workdir)
-    if not (workdir / "config.json").exists():
+    workdir = location(workdir)
+    try:
+        there = (workdir / "config.json").exists()
+    except OSError as error:
+        raise InputError(f"cannot read {workdir}: {reason(error)}") from error
+    if not there:
         raise InputError(f"{workdir} holds no jaxmem run")
     config = read_config(workdir)
     index = read_index(workdir)

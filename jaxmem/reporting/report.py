@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxmem._shared.files import local_path, refusals, replacing
+from jaxmem._shared.files import location, refusals, replacing
 from jaxmem.data import Dataset
 from jaxmem.data.neighbours import Neighbours
 from jaxmem.errors import InputError
@@ -42,7 +42,7 @@ class Report(NamedTuple):
         that name (without .html), whose data the page loads when it needs them. Raises
         InputError where it cannot be written, or a folder of something else is in the way.
         """
-        path = local_path(path)
+        path = location(path)
         with refusals(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.suffix == ".html" and self._size() <= LARGEST:

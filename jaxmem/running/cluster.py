@@ -8,10 +8,9 @@ import functools
 import secrets
 import time
 from collections.abc import Callable, Generator
-from pathlib import Path
 from typing import Any
 
-from jaxmem._shared.files import refusals
+from jaxmem._shared.files import location, refusals
 from jaxmem._shared.progress import say
 from jaxmem.data import Dataset
 from jaxmem.errors import InputError
@@ -54,7 +53,7 @@ class Driver:
     def __init__(self, slots: actors.Slots, wanted: int | None, task: Task, data: Dataset):
         self._task, self._data = task._replace(cpus=slots.cpus, source=data.source), data
         self._task = self._task._replace(token=secrets.token_hex())
-        self._workdir = Path(task.workdir)
+        self._workdir = location(task.workdir)
         self._stored: Any = None  # the dataset in the object store, once somebody needs it
         self._worked = False  # whether any worker has come as far as a plan
         self._timing: dict[str, float] = {}  # kinds whose width is being timed, since when

@@ -13,6 +13,7 @@ import numpy as np
 
 from jaxmem._shared.arguments import whole
 from jaxmem._shared.devices import use_all_cores
+from jaxmem._shared.files import read_npz
 from jaxmem._shared.progress import progress, say
 from jaxmem.data import Dataset, make_dataset
 from jaxmem.errors import InputError
@@ -214,6 +215,5 @@ def _model_of(run: Run) -> Model:
             "with; give it back"
         )
     if (path := run.workdir / FROZEN).exists():
-        with np.load(path) as values:
-            made = frozen(made, shape, dict(values))
+        made = frozen(made, shape, read_npz(path))
     return made

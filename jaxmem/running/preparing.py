@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxmem._shared.objects import in_bucket
 from jaxmem._shared.progress import say
 from jaxmem.data import Dataset
 from jaxmem.errors import InputError
@@ -95,6 +96,6 @@ def checked(store: TrialStore, config: RunConfig) -> bool:
 
 
 def room(workdir: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """An array that lies on the workdir's disk, and is gone with the process."""
-    with tempfile.TemporaryFile(dir=workdir) as file:
+    """An array on the workdir's disk, or a disk here, which is gone with the process."""
+    with tempfile.TemporaryFile(dir=None if in_bucket(workdir) else workdir) as file:
         return np.memmap(file, dtype, "w+", shape=shape)

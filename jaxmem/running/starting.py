@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxmem._shared.files import refusals, replacing
+from jaxmem._shared.files import location, refusals, replacing
 from jaxmem._shared.progress import say
 from jaxmem.data import Dataset
 from jaxmem.errors import InputError
@@ -60,7 +60,7 @@ def _kept(where: str, data: Dataset) -> tuple[Any, Any]:
     folder, _, trial = where.rpartition(":")
     if not folder or not trial.isdecimal():
         raise InputError(f"init from {where!r}: give WORKDIR/models:TRIAL")
-    path = Path(folder)
+    path = location(folder)
     return kept_model(path.parent if path.name == "models" else path, int(trial), data)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxmem._shared.arguments import whole
 from jaxmem._shared.devices import use_all_cores
-from jaxmem._shared.files import local_path
+from jaxmem._shared.files import location
 from jaxmem._shared.progress import say
 from jaxmem.data import Dataset
 from jaxmem.errors import InputError
@@ -82,7 +82,7 @@ def find_suspects(
         here += (sorted(model_options.items()),)
     if workdir is None and first is not None:
         workdir = first.workdir / "suspects"
-    folder = local_path(workdir) if workdir else _default(data.name, here)
+    folder = location(workdir) if workdir else _default(data.name, here)
     judged: list[Judgement] = []
     kept, m = np.ones(n, bool), n // 2
     for number in range(1, rounds + 1):

@@ -7,7 +7,7 @@ run = jaxmem.run_trials(data, trials=4000, workdir="runs/digits")
 import contextlib
 import functools
 import os
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -16,8 +16,7 @@ import numpy as np
 
 from jaxmem._shared.arguments import one_of, whole
 from jaxmem._shared.devices import use_all_cores
-from jaxmem._shared.files import local_path
-from jaxmem._shared.progress import progress
+from jaxmem._shared.files import location
 from jaxmem.data import Dataset
 from jaxmem.data.groups import read_groups
 from jaxmem.errors import InputError
@@ -26,20 +25,19 @@ from jaxmem.estimates.results import Run
 from jaxmem.estimates.stopping import Among, make_goal
 from jaxmem.models import is_own
 from jaxmem.models.own import Options
-from jaxmem.running.blocks import Finished, finished_blocks
 from jaxmem.running.checking import check_network
 from jaxmem.running.choosing import choose_subsets, count_trials, fixed
-from jaxmem.running.configuring import Configured, configure
-from jaxmem.running.planning import PLACINGS, Placing, choose_placement, recall_plan
-from jaxmem.running.preparing import checked, missing, own_trials, prepare, room
+from jaxmem.running.configuring import configure
+from jaxmem.running.planning import PLACINGS, Placing
+from jaxmem.running.preparing import checked, missing, own_trials, prepare
 from jaxmem.running.starting import Start, Trainable, keep_frozen
+from jaxmem.running.storing import blocks_here, store_blocks
 from jaxmem.running.watch import Watch
 from jaxmem.running.worker import Task
+from jaxmem.storage.appending import Appends
 from jaxmem.storage.checkpoints import KeptModels, TrainingOnDisk
 from jaxmem.storage.config import default_workdir
-from jaxmem.storage.layouts import read_layouts, with_layout
 from jaxmem.storage.shares import parse_share
-from jaxmem.storage.store import TrialStore
 from jaxmem.storage.workdir import left_in_flight, locked
 from jaxmem.training.batches import BATCHINGS, Batching
 from jaxmem.training.subsets import Sampling
@@ -85,7 +83,8 @@ def run_trials(
 
     trials: how many; default 4,000, or all of the given masks.
     workdir: default runs/<dataset>-<model>-<hash of the configuration>. A workdir with
-      fewer trials of the same configuration is topped up.
+      fewer trials of the same configuration is topped up. gs://BUCKET/FOLDER and
+      s3://BUCKET/FOLDER too.
     model: a name of `MODELS`, or "my_net.py:make", "package.module:make": a factory or a
       class of a module in Flax Linen, NNX or Equinox; model_options are its keywords.
     init_from: "WORKDIR/models:3", a kept model whose parameters, where they have the same
@@ -171,8 +170,8 @@ def run_trials(
             recipe=recipe,
         )
         todo = configured(data)
-        folder = local_path(workdir) if workdir else default_workdir(todo.config)
-        stack.enter_context(locked(folder, part))
+        folder = location(workdir) if workdir else default_workdir(todo.config)
+        still_ours = stack.enter_context(locked(folder, part))
         store = prepare(folder, todo.config, data, trials, part, subsets)
         watch = Watch(store, data.train.labels, goal, mem, subsets)
         own = own_trials(trials, part)
@@ -184,7 +183,10 @@ def run_trials(
                 check_network(model, learner, data)
             if slots is None:
                 writer = part.name if part else ""
-                blocks = _here(folder, todo, data, lacking, width, placement, writer)
+                in_flight = TrainingOnDisk(folder, writer, still_ours)
+                blocks = blocks_here(
+                    folder, todo, data, lacking, width, placement, in_flight
+                )
                 kept = KeptModels(folder, writer) if keep_models else None
             else:
                 from jaxmem.running.cluster import Driver  # Ray, which not all have
@@ -195,8 +197,9 @@ def run_trials(
                 watch.at_work = driver.at_work
                 blocks, kept = driver.blocks(lacking, width), None
             done = own.size - len(lacking)
+            appends = Appends(store, still_ours)
             with contextlib.closing(blocks):
-                _store(folder, store, blocks, watch, kept, done, own.size)
+                store_blocks(folder, appends, blocks, watch, kept, done, own.size)
         # Without shares, all; else our own, and what a former number of shares left.
         done_with = [part.name, *left_in_flight(folder, part)] if part else [""]
         for writer in done_with:
@@ -223,46 +226,3 @@ def _workers(
             f"--cluster=ray needs Ray ({error}): pip install 'jaxmem[ray]'"
         ) from None
     return actors.connected(workers)
-
-
-def _here(
-    workdir: Path,
-    todo: Configured,
-    data: Dataset,
-    trials: list[int],
-    width: int | None,
-    placement: Placing,
-    writer: str,
-) -> Generator[Finished]:
-    """The trials, trained by this process."""
-    nbytes = data.train.images.nbytes + data.test.images.nbytes
-    place = choose_placement(placement, nbytes)
-    ensemble = todo.ensemble(place, functools.partial(room, workdir))
-    plan = recall_plan(workdir, ensemble, width, todo.config, len(trials))
-    in_flight = TrainingOnDisk(workdir, writer)
-    return finished_blocks(ensemble, plan, trials, in_flight)
-
-
-def _store(
-    workdir: Path,
-    store: TrialStore,
-    blocks: Iterator[Finished],
-    watch: Watch,
-    kept: KeptModels | None,
-    done: int,
-    of: int,
-) -> None:
-    """Store finished blocks, until the watch says that it is enough."""
-    layouts = read_layouts(workdir)
-    with progress("training", of, "trials", done) as bar:
-        for block, layout in blocks:
-            # A trial counts as finished only when its model is kept.
-            if kept is not None:
-                assert block.states is not None  # trained here
-                kept.save(block.trials, block.states)
-            layouts = with_layout(workdir, layouts, layout)
-            store.append(block.trials, block.outcomes, layouts.number(layout))
-            done += len(block.trials)
-            bar.update(len(block.trials))
-            if watch.see(block, done, bar):
-                break

@@ -6,7 +6,6 @@ It writes nothing but models and states in flight.
 import os
 import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -14,6 +13,8 @@ import numpy as np
 
 from jaxmem._shared.cache import keep_compiled
 from jaxmem._shared.devices import out_of_memory
+from jaxmem._shared.files import location
+from jaxmem._shared.objects import in_bucket
 from jaxmem.data import Dataset, load_dataset
 from jaxmem.errors import InputError
 from jaxmem.running.configuring import Configured
@@ -114,7 +115,7 @@ class Worker:
         self._in_flight: TrainingOnDisk | None = None
         self._kept: KeptModels | None = None
         if self._sees_workdir():
-            workdir = Path(self._task.workdir)
+            workdir = location(self._task.workdir)
             self._in_flight = TrainingOnDisk(workdir, self._name)
             self._kept = KeptModels(workdir, self._name) if self._task.keep_models else None
         return True
@@ -157,11 +158,12 @@ class Worker:
     def _sees_workdir(self) -> bool:
         """Whether it is the driver's: a copy has another token, or none."""
         try:
-            return (Path(self._task.workdir) / DRIVER).read_text() == self._task.token
+            return (location(self._task.workdir) / DRIVER).read_text() == self._task.token
         except (OSError, ValueError):
             return False
 
     def _room(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        where = self._task.workdir if self._sees_workdir() else None
+        here = not in_bucket(location(self._task.workdir)) and self._sees_workdir()
+        where = self._task.workdir if here else None
         with tempfile.TemporaryFile(dir=where) as file:
             return np.memmap(file, dtype, "w+", shape=shape)

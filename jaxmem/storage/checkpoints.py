@@ -8,9 +8,8 @@ these two, named after it, and reads those of all.
 """
 
 import contextlib
-import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jax
@@ -18,9 +17,11 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from jaxmem._shared.devices import rounding
-from jaxmem._shared.files import refusals
+from jaxmem._shared.files import refusals, remove
+from jaxmem._shared.objects import in_bucket
 from jaxmem._shared.progress import say
 from jaxmem.models.contract import PyTree
+from jaxmem.storage.bucket_checkpoints import BucketManager
 from jaxmem.training.fitting import TrainState
 
 SECONDS = 120  # save at most this often; a crash loses about this much
@@ -91,10 +92,14 @@ class KeptModels:
 class TrainingOnDisk:
     """An `ensemble.InFlight`: keeps the newest states of the block in training.
 
-    writer: the name of the process that trains, where it is one of several.
+    writer: the name of the process that trains, where it is one of several. check: raises
+    where it shall stop.
     """
 
-    def __init__(self, workdir: Path, writer: str = ""):
+    def __init__(
+        self, workdir: Path, writer: str = "", check: Callable[[], None] | None = None
+    ):
+        self._check = check
         self._root = workdir / "in_flight"
         self._folder = self._root / writer
         self._manager = None
@@ -134,13 +139,16 @@ class TrainingOnDisk:
                 say(f"{folder} is damaged ({type(error).__name__}): training anew")
                 self._close()
                 for path in folder.glob("[0-9]*"):  # the folders of others stay
-                    shutil.rmtree(path, ignore_errors=True)
+                    with contextlib.suppress(OSError):
+                        remove(path)
 
     def steps_done(self, trials: np.ndarray, steps: int, states: TrainState) -> None:
         """Keep the states if the last time is SECONDS ago.
 
         Raises InputError where the disk does not take them.
         """
+        if self._check is not None:
+            self._check()
         if time.perf_counter() - self._saved < SECONDS:
             return
         number = (self._open().latest_step() or 0) + 1
@@ -150,8 +158,8 @@ class TrainingOnDisk:
     def remove(self) -> None:
         """Forget it: what this process had to train is finished."""
         self._close()
-        shutil.rmtree(self._folder, ignore_errors=True)
         with contextlib.suppress(OSError):
+            remove(self._folder)
             self._root.rmdir()  # unless others are there
 
     def _close(self) -> None:
@@ -190,6 +198,8 @@ def _manager(
         enable_async_checkpointing=False,
     )
     with refusals(folder, AGAIN):
+        if in_bucket(folder):
+            return BucketManager(folder, options)
         return ocp.CheckpointManager(folder.absolute(), options=options)
 
 

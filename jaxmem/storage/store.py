@@ -5,7 +5,7 @@ other rows are on disk. TensorStore replaces files whole, so a `kill -9` at any 
 leaves old or new rows, never torn ones.
 """
 
-import shutil
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ import numpy as np
 import tensorstore as ts
 
 from jaxmem._shared.arrays import describe, make_group, open_array
-from jaxmem._shared.files import reason, refusals
+from jaxmem._shared.files import reason, refusals, remove
+from jaxmem._shared.objects import in_bucket
 from jaxmem.errors import InputError
 from jaxmem.storage.config import RunConfig
 from jaxmem.storage.schema import DIVERGED, FINISHED, MISSING, SCHEMA, Quantity, Sizes
@@ -22,6 +23,7 @@ from jaxmem.storage.schema import DIVERGED, FINISHED, MISSING, SCHEMA, Quantity,
 # own whole files. And at most this many bytes.
 CHUNK_TRIALS = 64
 CHUNK_BYTES = 2**23
+AWAY = "ABORTED|CANCELLED|DEADLINE|PERMISSION|RESOURCE|UNAUTHENTICATED|UNAVAILABLE"
 AGAIN = "`python -m jaxmem.run` with the same flags trains what is damaged again"
 
 
@@ -82,8 +84,10 @@ class TrialStore:
         array = self._arrays[name]
         try:
             return array[trials].read().result(), np.ones(trials.size, bool)
-        except (OSError, ValueError):
-            pass  # which chunks?
+        except (OSError, ValueError) as error:
+            if in_bucket(self.workdir) and re.match(AWAY, str(error)):
+                raise InputError(f"cannot read {self.workdir}: {reason(error)}") from error
+            # which chunks?
         fill, chunks = array.fill_value, array.chunk_layout.read_chunk.shape
         assert fill is not None and chunks is not None  # Zarr's arrays have both
         shape = trials.size, *array.shape[1:]
@@ -102,20 +106,22 @@ class TrialStore:
         """Make trials missing, and remove the chunks that could not be read."""
         with refusals(self.workdir):
             for name, number in self._broken:
-                chunk = self.workdir / "trials.zarr" / name / "c" / str(number)
-                shutil.rmtree(chunk) if chunk.is_dir() else chunk.unlink(missing_ok=True)
+                remove(self.workdir / "trials.zarr" / name / "c" / str(number))
             self._broken.clear()
             if trials.size:
                 self._arrays["status"][trials].write(np.uint8(MISSING)).result()
 
     def append(
-        self, trials: list[int], outcomes: dict[str, Any], layout: int | None = None
+        self,
+        trials: list[int],
+        outcomes: dict[str, Any],
+        layout: int | np.ndarray | None = None,
     ) -> None:
         """Store finished trials; returns when they are safe on disk.
 
         outcomes: rows [M, …] of every quantity but those of BY_STORE, and `diverged`, bool
-        [M]. layout: the number of theirs; None: of trials that others trained. Raises
-        InputError where the disk does not take them.
+        [M]. layout: the number of theirs, or int [M]; None: of trials that others trained.
+        Raises InputError where the disk does not take them.
         """
         rows = np.asarray(trials, np.int64)
         values = dict(outcomes)

@@ -6,13 +6,13 @@ WORKDIR/masks.npy       the subsets that a run was given: `storage.masks`
 WORKDIR/plan.json       the layout chosen for each kind of device: `storage.layouts`
 WORKDIR/trials.zarr/    what each trial left: `storage.schema`, `storage.store`
 WORKDIR/models/         kept models, and in_flight/ those in training: `storage.checkpoints`
-WORKDIR/lock, locks/    held by the processes that train, empty
+WORKDIR/lock, locks/    held by the processes that train: empty, or in a bucket their names
 """
 
 import contextlib
 import fcntl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,9 +20,12 @@ import numpy as np
 
 from jaxmem._shared.files import read_npz, refusals, replacing
 from jaxmem._shared.locks import NO_LOCKS, alone
+from jaxmem._shared.object_locks import holding, is_free
+from jaxmem._shared.objects import in_bucket
 from jaxmem._shared.progress import say
 from jaxmem.data import Dataset
 from jaxmem.errors import InputError
+from jaxmem.storage import bucket_locks
 from jaxmem.storage.shares import Share
 
 SHARE_SECONDS = 3.0  # that a share waits for who holds the lock for a moment
@@ -30,10 +33,11 @@ OTHERS = "wait for it, or give another --workdir"
 
 
 @contextlib.contextmanager
-def locked(workdir: Path, share: Share | None = None) -> Iterator[None]:
+def locked(workdir: Path, share: Share | None = None) -> Iterator[Callable[[], None]]:
     """Create the workdir if need be, and be its only writer; readers need no lock.
 
-    share: be the only writer of these trials, beside other shares of the same count.
+    share: be the only writer of these trials, beside other shares of the same count. Gives
+    a function that raises InputError once that is no longer so, as can be in a bucket.
     Raises InputError if it cannot be written, is somebody else's folder or has a writer.
     """
     with refusals(workdir):
@@ -47,13 +51,18 @@ def locked(workdir: Path, share: Share | None = None) -> Iterator[None]:
                 "give a new --workdir"
             )
     with contextlib.ExitStack() as held:
+        if in_bucket(workdir):
+            with refusals(workdir):
+                check = bucket_locks.hold(held, workdir, share, OTHERS)
+            yield check
+            return
         busy = f"another run is writing to {workdir}; {OTHERS}"
         if share is None:
             _hold(held, workdir / "lock", fcntl.LOCK_EX, busy)
         else:
             _hold(held, workdir / "lock", fcntl.LOCK_SH, busy, SHARE_SECONDS)
             _hold_share(held, workdir, share)
-        yield
+        yield lambda: None
 
 
 def _hold_share(held: contextlib.ExitStack, workdir: Path, share: Share) -> None:
@@ -106,6 +115,8 @@ def left_in_flight(workdir: Path, share: Share) -> list[str]:
 
 def _free(path: Path) -> bool:
     """Whether it is certain that nobody holds a lock."""
+    if in_bucket(path):
+        return is_free(path)
     try:
         with open(path) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -118,7 +129,13 @@ def _free(path: Path) -> bool:
 
 def setting_up(workdir: Path) -> contextlib.AbstractContextManager[None]:
     """One share at a time makes a workdir's files; the others wait, and find them."""
-    return alone(workdir / "locks" / "setup", f"setting up {workdir}")
+    return _one_at_a_time(workdir / "locks" / "setup", f"setting up {workdir}")
+
+
+@contextlib.contextmanager
+def _one_at_a_time(path: Path, what: str) -> Iterator[None]:
+    with holding(path, None) if in_bucket(path) else alone(path, what):
+        yield
 
 
 @contextlib.contextmanager
@@ -129,7 +146,8 @@ def last_one_out(workdir: Path) -> Iterator[bool]:
             last = True
     except InputError:
         last = False
-    with alone(workdir / "locks" / "estimates", f"making the estimates of {workdir}"):
+    what = f"making the estimates of {workdir}"
+    with _one_at_a_time(workdir / "locks" / "estimates", what):
         yield last
 
 

@@ -73,7 +73,7 @@ def test_numpy_scalars_are_numbers(tiny, tiny_recipe, tmp_path):
         ({"until_se": 0.1, "se_of": "some"}, "unknown se of 'some'; known: memorized, all"),
         ({"until_se": np.nan}, "until se nan"),
         ({"subset_fraction": "half"}, "subset fraction 'half' must be a number"),
-        ({"workdir": "gs://bucket/run"}, "gs://bucket/run is a URL"),
+        ({"workdir": "http://host/run"}, "http://host/run: give a folder"),
         ({"warmup": 1.99, "epochs": 2}, "warmup 1.99 is all of the 12 steps of 2 epochs"),
     ],
 )
@@ -145,8 +145,8 @@ def test_commands_where_little_is_given(tmp_path):
     assert "test accuracy" in done.stdout and (tmp_path / "mine" / "summary.json").exists()
     assert not (tmp_path / "~").exists()
     assert call("--help").returncode == 0
-    refused = call(*flags, "--workdir=s3://bucket/run")
-    assert refused.returncode == 2 and "is a URL" in refused.stderr
+    refused = call(*flags, "--workdir=gs://bucket")
+    assert refused.returncode == 2 and "give a folder in it" in refused.stderr
     assert "Traceback" not in refused.stderr
 
 
