@@ -35,7 +35,7 @@ def test_topped_up_is_uninterrupted(tiny, tiny_recipe, tmp_path):
 def test_finished_run_trains_nothing(tiny, tiny_recipe, tmp_path, monkeypatch):
     first = jaxmem.run_trials(tiny, 8, tmp_path, **tiny_recipe)
     monkeypatch.setattr(
-        "jaxmem.running.trials.finished_blocks", lambda *_: pytest.fail("trained")
+        "jaxmem.running.trials.blocks_here", lambda *_: pytest.fail("trained")
     )
     assert_same(first, jaxmem.run_trials(tiny, 8, tmp_path, **tiny_recipe))
     assert jaxmem.run_trials(tiny, 3, tmp_path, **tiny_recipe).trials.size == 8
