@@ -20,7 +20,7 @@ DESIGNS = {"init": "init", "order": "order", "init and order": "init,order", "su
 
 def main(argv: list[str] | None) -> None:
     """Run the experiment."""
-    flags = parser(__doc__, models="mlp", trials=48)
+    flags = parser(__doc__, models="mlp", trials=32)
     flags.add_argument("--levels", type=int, default=8, help="of each kind (default: 8)")
     args = flags.parse_args(argv)
     if args.levels < 3:

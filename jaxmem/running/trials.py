@@ -58,7 +58,7 @@ def run_trials(
     subset_fraction: float = 0.7,
     sampling: Sampling = "uniform",
     masks: np.ndarray | None = None,
-    groups: str | Path | np.ndarray | None = None,
+    groups: str | Path | np.ndarray | Sequence[str] | None = None,
     fix: str | Sequence[str] = (),
     seed: int = 0,
     batching: Batching = "packed",

@@ -11,6 +11,7 @@ WARMUP = 1 / 20  # of its epochs: without it some convolutional networks die
 # Arguments of `run_trials` that one may have meant.
 OTHERS = (
     *("trials", "workdir", "model", "subset_fraction", "sampling", "masks", "seed"),
+    *("groups", "fix"),
     *("batching", "width", "keep_models", "margins", "probabilities", "until_se"),
     *("model_options", "init_from", "trainable"),
 )
