@@ -93,7 +93,7 @@ def test_only_missing_trials_are_trained(tiny, tiny_recipe, tmp_path):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TrialStore, "append", spy)
-        patch.setattr("jaxmem.running.trials.progress", bar)
+        patch.setattr("jaxmem.running.storing.progress", bar)
         holed = jaxmem.run_trials(tiny, 12, tmp_path / "b", **tiny_recipe)
     assert trained == [2, 3, 9]
     assert bars == [("training", 12, "trials", 9)]
