@@ -51,6 +51,17 @@ def subset_numbers(run: Run) -> np.ndarray:
     return np.unique(rows, return_inverse=True)[1].ravel()
 
 
+def _walk(run: Run) -> tuple[int, int]:
+    """Of a balanced run: how much of its walk a trial is, and how long a pass."""
+    n, m = run.config.train_size, run.config.subset_size
+    if run.tr_groups is not None:
+        n = np.unique(run.tr_groups).size
+        assert run.config.subset_fraction is not None  # only adopted trials have none
+        m = round(run.config.subset_fraction * n)
+    assert m is not None  # only of groups do sizes of balanced subsets vary
+    return min(m, n - m), n
+
+
 def _passes(run: Run) -> np.ndarray:
     """The first and last pass of a balanced walk that each trial is of: int64 [T, 2].
 
@@ -60,9 +71,7 @@ def _passes(run: Run) -> np.ndarray:
     for part in parts_of(run):
         passes = np.full((part.trials.size, 2), -1)
         if part.config.sampling == "balanced" and part.trials.size:
-            n, m = part.config.train_size, part.config.subset_size
-            assert m is not None  # varying sizes are not balanced
-            piece = min(m, n - m)
+            piece, n = _walk(part)
             begin = part.trials * piece
             passes = used + np.stack([begin // n, (begin + piece - 1) // n], axis=1)
             used = int(passes.max()) + 1

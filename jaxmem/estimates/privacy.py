@@ -9,16 +9,14 @@ from sklearn.metrics import roc_curve
 
 from jaxmem._shared.arguments import number, positive, whole
 from jaxmem.errors import InputError
-from jaxmem.estimates.detection import detection
+from jaxmem.estimates.rates import CELLS, Ordered, resampled
 from jaxmem.estimates.search import MEMORY
 from jaxmem.estimates.statistics import Interval
 
 RATES = (1e-3, 1e-5)  # false-positive rates at which attacks are reported
 GRID = 200  # points of a curve's bands
-STEPS = 1000  # thresholds that resampled curves are followed at
 SPLIT = 2101  # of the examples that choose a threshold
-CELLS = 1 << 22  # scores that are resampled at a time, at most
-BYTES = 48  # that one of them takes meanwhile
+BYTES = 48  # that a score takes while it is resampled
 
 
 class Roc(NamedTuple):
@@ -88,30 +86,30 @@ def measure_attack(
     model and of one example depend on each other, so both are resampled: targets and
     examples, each with replacement (the pigeonhole bootstrap: Owen, Annals of Applied
     Statistics 1, 2007), which is wide rather than narrow; of one target, examples alone.
-    Intervals are percentiles. memory: GiB that resampling may take, beside the scores; it
-    changes no result. Raises InputError for other shapes, no members or others, and a level
-    outside (0, 1).
+    Intervals are percentiles. memory: GiB that resampling may take, beside sorted scores;
+    it changes no result. Raises InputError for other shapes, no members or others, and a
+    level outside (0, 1).
     """
     scores, members = _matrix(scores, members)
     resamples, level = whole("resamples", resamples, least=1), _level(level)
-    roc = membership_roc(scores, members)
+    ordered = Ordered.of(scores, members)
+    _need_both(ordered.members.size, ordered.others.size)
     grid = np.append(
         np.geomspace(1 / max(2, (~members).sum()), 1, GRID - len(rates)), [*rates]
     )
     order = np.argsort(grid)
-    auc = detection(*_known(scores, members)).auc
-    accuracy = (1 + np.max(roc.true_positive_rate - roc.false_positive_rate)) / 2
-    found = np.concatenate([[auc, accuracy], _at(roc, grid)])
+    found = np.append(
+        [ordered.auc(), ordered.balanced_accuracy()], ordered.true_positive_rates(grid)
+    )
     rng = np.random.default_rng(seed)
     at_once = int(min(CELLS, positive("memory", memory) * 2**30 // BYTES))
-    drawn = _resampled(scores, members, grid, resamples, rng, at_once)
+    drawn = resampled(scores, members, ordered.others, grid, resamples, rng, at_once)
     edges = [(1 - level) / 2, (1 + level) / 2]
     low, high = np.nanquantile(drawn, edges, axis=0)
     low, high = np.minimum(low, found), np.maximum(high, found)
     intervals = [
         Interval(*map(float, parts)) for parts in zip(found, low, high, strict=True)
     ]
-    known = np.isfinite(scores)
     return AttackRates(
         auc=intervals[0],
         balanced_accuracy=intervals[1],
@@ -119,52 +117,9 @@ def measure_attack(
         roc=Roc(grid[order], found[2:][order]),
         low=low[2:][order],
         high=high[2:][order],
-        members=int((members & known).sum()),
-        others=int((~members & known).sum()),
+        members=ordered.members.size,
+        others=ordered.others.size,
     )
-
-
-def _resampled(scores, members, grid, resamples: int, rng, at_once: int) -> np.ndarray:
-    """(AUC, balanced accuracy, rates at grid) of resampled targets and examples: [R, .]."""
-    known = np.isfinite(scores)
-    # Dense where few others are left, so that the lowest rates keep all their steps.
-    falls = np.sort(scores[known & ~members])[::-1]
-    places = np.unique(np.geomspace(1, falls.size, STEPS).astype(int)) - 1
-    cuts = np.unique(falls[places])
-    kinds = cuts.size + 1
-    sizes = scores.shape
-    times = [[_times(size, rng) for size in sizes] for _ in range(resamples)]
-    counts = np.zeros((resamples, 2 * kinds))
-    rows = max(1, at_once // sizes[1])
-    for start in range(0, sizes[0], rows):
-        part = slice(start, start + rows)
-        seen = known[part]
-        place = np.searchsorted(cuts, scores[part][seen], side="right")
-        place += members[part][seen] * kinds
-        for count, (by_target, by_example) in zip(counts, times, strict=True):
-            weights = (by_target[part, None] * by_example)[seen]
-            count += np.bincount(place, weights, minlength=2 * kinds)
-    return np.array([_of_counts(count.reshape(2, kinds), grid) for count in counts])
-
-
-def _times(size: int, rng: np.random.Generator) -> np.ndarray:
-    """How often each is drawn when as many are drawn with replacement: uint16."""
-    return np.bincount(rng.integers(size, size=size), minlength=size).astype(np.uint16)
-
-
-def _of_counts(counts: np.ndarray, grid: np.ndarray) -> list[float]:
-    """(AUC, balanced accuracy, rates at grid) of others and members between the cuts."""
-    tails = counts[:, ::-1].cumsum(axis=1)
-    with np.errstate(invalid="ignore"):
-        false, true = np.concatenate([np.zeros((2, 1)), tails / tails[:, -1:]], axis=1)
-    auc = np.trapezoid(true, false)
-    return [auc, (1 + np.max(true - false)) / 2, *_at(Roc(false, true), grid)]
-
-
-def _at(roc: Roc, rates: np.ndarray) -> np.ndarray:
-    """True-positive rates at the last points not beyond false-positive rates."""
-    last = np.searchsorted(roc.false_positive_rate, rates, side="right") - 1
-    return roc.true_positive_rate[last]
 
 
 def exposure(
@@ -234,8 +189,15 @@ def _bounds(false, true, others: int, members: int, level: float, delta: float):
     return np.fmax(np.fmax(one, other), 0)
 
 
-def _matrix(scores, members) -> tuple[np.ndarray, np.ndarray]:
+def _alike(scores, members) -> tuple[np.ndarray, np.ndarray]:
     scores, members = np.asarray(scores), np.asarray(members, bool)
+    if scores.shape != members.shape:
+        raise InputError(f"scores of shape {scores.shape}, members of {members.shape}")
+    return scores, members
+
+
+def _matrix(scores, members) -> tuple[np.ndarray, np.ndarray]:
+    scores, members = _alike(scores, members)
     if scores.ndim != 2:
         raise InputError(f"scores of shape {scores.shape}: expected [targets, examples]")
     return scores, members
@@ -243,14 +205,16 @@ def _matrix(scores, members) -> tuple[np.ndarray, np.ndarray]:
 
 def _known(scores, members) -> tuple[np.ndarray, np.ndarray]:
     """The scores that are known, flat, and whether they are members'."""
-    scores, members = np.asarray(scores), np.asarray(members, bool)
-    if scores.shape != members.shape:
-        raise InputError(f"scores of shape {scores.shape}, members of {members.shape}")
+    scores, members = _alike(scores, members)
     known = np.isfinite(scores)
     members = members[known]
-    if members.all() or not members.any():
-        raise InputError(f"{members.sum()} members and {(~members).sum()} others: no rate")
+    _need_both(int(members.sum()), int((~members).sum()))
     return scores[known], members
+
+
+def _need_both(members: int, others: int) -> None:
+    if not (members and others):
+        raise InputError(f"{members} members and {others} others: no rate")
 
 
 def _level(level: float) -> float:

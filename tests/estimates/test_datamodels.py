@@ -91,6 +91,10 @@ def test_a_pass_of_a_balanced_walk_is_in_one_section(tiny, tiny_recipe, tmp_path
         assert (left_out[inside].sum(axis=0) <= 1).all() and len(inside) >= 2
     # Halves of the second run's trials are those of its own passes.
     assert jaxmem.disjoint_trials(run, (50, 50))[1].tolist() == list(range(20, 40))
+    # Were examples in pairs, a pass were 31 places, 9 a trial: trial 6 has places 54 … 62.
+    pairs = dataclasses.replace(parts[0], tr_groups=(np.arange(61) // 2).astype(str))
+    first, second = jaxmem.disjoint_trials(pairs, (40, 60))
+    assert first.tolist() == list(range(6)) and second.tolist() == list(range(7, 20))
     with pytest.raises(InputError, match="make no sections of 50, 50 % that share"):
         jaxmem.disjoint_trials(run.select(range(3)))
     chosen = run.select(np.arange(5, 35))

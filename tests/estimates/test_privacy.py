@@ -10,13 +10,13 @@ from jaxmem import InputError
 from jaxmem.estimates.privacy import (
     BYTES,
     SPLIT,
-    _resampled,
     epsilon_lower_bound,
     exposure,
     measure_attack,
     membership_roc,
     true_positive_rate,
 )
+from jaxmem.estimates.rates import Ordered, resampled
 
 
 def normal_scores(targets=20, examples=500, shift=1.0, seed=0):
@@ -43,6 +43,23 @@ def test_membership_roc_by_hand():
         membership_roc(np.ones(3), np.ones(3, bool))
     with pytest.raises(InputError, match=r"scores of shape \(3,\), members of \(2,\)"):
         membership_roc(np.ones(3), np.ones(2, bool))
+
+
+@pytest.mark.parametrize("digits", [0, 1, 9])
+def test_rates_are_those_of_the_curve(digits):
+    """Also of ties, and at rates that are multiples of one over the others."""
+    scores, members = normal_scores(7, 300)
+    scores = scores.round(digits)
+    scores[3, 2] = np.nan
+    found, roc = Ordered.of(scores, members), membership_roc(scores, members)
+    np.testing.assert_allclose(found.auc(), np.trapezoid(*roc[::-1]), rtol=1e-12)
+    assert found.balanced_accuracy() == (1 + np.max(roc[1] - roc[0])) / 2
+    count = found.others.size
+    grid = np.concatenate([np.arange(count + 1) / count, [1e-9, 0.001, 0.05]])
+    last = np.searchsorted(roc.false_positive_rate, grid, side="right") - 1
+    np.testing.assert_array_equal(
+        found.true_positive_rates(grid), roc.true_positive_rate[last]
+    )
 
 
 def test_rates_of_normal_scores_are_those_of_the_binormal_curve():
@@ -78,7 +95,9 @@ def test_resampling_repeats_targets_and_examples():
     scores = scores.round().clip(-2, 2)
     scores[2, 3] = np.nan
     grid, rng = np.array([0.05, 0.2, 0.6]), np.random.default_rng(4)
-    drawn = _resampled(scores, members, grid, 5, np.random.default_rng(4), at_once=900)
+    others = Ordered.of(scores, members).others
+    args = scores, members, others, grid, 5, np.random.default_rng(4)
+    drawn = resampled(*args, at_once=900)
     for row in drawn:
         chosen = np.ix_(*(rng.integers(size, size=size) for size in scores.shape))
         roc = membership_roc(scores[chosen], members[chosen])
@@ -89,16 +108,16 @@ def test_resampling_repeats_targets_and_examples():
 
 def test_resampling_takes_the_memory_that_it_may():
     scores, members = normal_scores(40, 5000)
-    found, peaks = [], []
+    found, peaks, others = [], [], Ordered.of(scores, members).others
     for at_once in (10**4, 10**6):
         tracemalloc.start()
         rng = np.random.default_rng(0)
-        found.append(_resampled(scores, members, np.array([0.1]), 2, rng, at_once))
+        found.append(resampled(scores, members, others, np.array([0.1]), 2, rng, at_once))
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     np.testing.assert_array_equal(*found)
-    sorted_others = 4e6  # bytes, of the scores, with which ones are known
-    assert peaks[0] < BYTES * 10**4 + sorted_others < peaks[1]
+    drawn = 4 * sum(scores.shape) * 8  # and how often
+    assert peaks[0] < BYTES * 10**4 + drawn + 10**5 < peaks[1] / 4
 
 
 def test_intervals_are_of_targets_and_examples():
