@@ -34,7 +34,7 @@ def data(request):
 def test_histogram_counts_the_memorized():
     mem = np.array([0.0, 0.0, 0.1, 0.25, 0.9, np.nan])
     axes = figures.histogram(mem, 0.25).axes[0]
-    assert axes.get_title().startswith("2 of 6 have")
+    assert axes.get_title().startswith("2 of 5 have")
     assert sum(patch.get_height() for patch in axes.patches) == 5
     assert (
         figures.histogram(np.full(4, np.nan), 0.25).axes[0].get_title().startswith("0 of 4")
