@@ -78,7 +78,8 @@ def _shares(designs: dict, rows: np.ndarray) -> dict[str, dict[str, float]]:
             found = noise_components(included[kept], correct[kept], level[kept])
             known = np.isfinite(found.between)
             between, within = (part[known].sum() for part in found)
-            return between / (between + within)
+            total = between + within
+            return between / total if total else np.nan  # too few trials to know any
 
         own[name] = share(np.ones(level.size, bool))
         leaving[name] = np.array([share(level != k) for k in np.unique(level)])
