@@ -23,8 +23,8 @@ def main(argv: list[str] | None) -> None:
     flags = parser(__doc__, models="mlp", trials=32)
     flags.add_argument("--levels", type=int, default=8, help="of each kind (default: 8)")
     args = flags.parse_args(argv)
-    if args.levels < 3:
-        flags.error("--levels must be at least 3")
+    if args.levels < 5:  # an example is in two subsets and out of two, also without one
+        flags.error("--levels must be at least 5")
     chosen = setting("variance", args)
     designs = {name: _outcomes(chosen, name, args.levels) for name in DESIGNS}
     included, correct = (
