@@ -23,8 +23,8 @@ def main(argv: list[str] | None) -> None:
     flags = parser(__doc__, models="mlp", trials=32)
     flags.add_argument("--levels", type=int, default=8, help="of each kind (default: 8)")
     args = flags.parse_args(argv)
-    if args.levels < 3:
-        flags.error("--levels must be at least 3")
+    if args.levels < 5:  # an example is in two subsets and out of two, also without one
+        flags.error("--levels must be at least 5")
     chosen = setting("variance", args)
     designs = {name: _outcomes(chosen, name, args.levels) for name in DESIGNS}
     included, correct = (
@@ -78,7 +78,8 @@ def _shares(designs: dict, rows: np.ndarray) -> dict[str, dict[str, float]]:
             found = noise_components(included[kept], correct[kept], level[kept])
             known = np.isfinite(found.between)
             between, within = (part[known].sum() for part in found)
-            return between / (between + within)
+            total = between + within
+            return between / total if total else np.nan  # too few trials to know any
 
         own[name] = share(np.ones(level.size, bool))
         leaving[name] = np.array([share(level != k) for k in np.unique(level)])

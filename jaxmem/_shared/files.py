@@ -78,7 +78,11 @@ def read_npz(path: Path, names: Sequence[str] | None = None) -> dict[str, np.nda
 def read_npy(path: Path) -> np.ndarray:
     """The array of an .npy file, memory-mapped where it can be; raises InputError."""
     with _readable(path, ".npy"):
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if in_bucket(path):
+            with path.open("rb") as opened:
+                array = np.load(opened, allow_pickle=False)
+        else:
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
         if not isinstance(array, np.ndarray):
             raise ValueError("it holds several arrays")
         return array

@@ -341,14 +341,14 @@ def test_membership_inference(run):
 
 
 def test_variance(run, folders):
-    found, _ = run("variance", "--trials=4", "--levels=3")
-    assert found["trials_in_all"] == 4 * 3 * 4
-    runs = [jaxmem.open_run(folders[0] / f"mlp-variance-order-{seed}") for seed in range(3)]
+    found, _ = run("variance", "--trials=3", "--levels=5")
+    assert found["trials_in_all"] == 4 * 5 * 3
+    runs = [jaxmem.open_run(folders[0] / f"mlp-variance-order-{seed}") for seed in range(5)]
     assert all(one.config.fix == ("order",) for one in runs)
     parts = jaxmem.variance.noise_components(
         np.concatenate([one.included for one in runs]),
         np.concatenate([one.train_correct for one in runs]),
-        np.repeat(range(3), 4),
+        np.repeat(range(5), 3),
     )
     known = np.isfinite(parts.between)
     between, within = (part[known].sum() for part in parts)
@@ -358,7 +358,7 @@ def test_variance(run, folders):
     names -= {"interaction of init and order"}
     assert sum(found["all"][name]["share"] for name in names) == pytest.approx(1)
     subset = jaxmem.open_run(folders[0] / "mlp-variance-subset").included
-    assert len(np.unique(subset, axis=0)) == 3
+    assert len(np.unique(subset, axis=0)) == 5
 
 
 def test_own_networks_are_the_same_in_pytorch(experiments, digits):

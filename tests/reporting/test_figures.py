@@ -37,7 +37,7 @@ def test_histogram_counts_the_memorized():
     assert axes.get_title().startswith("2 of 5 have")
     assert sum(patch.get_height() for patch in axes.patches) == 5
     assert (
-        figures.histogram(np.full(4, np.nan), 0.25).axes[0].get_title().startswith("0 of 4")
+        figures.histogram(np.full(4, np.nan), 0.25).axes[0].get_title().startswith("0 of 0")
     )
     axes = figures.influence_histogram(np.array([0.15, 0.2, 0.4]), 0.15).axes[0]
     assert axes.get_title() == "3 pairs have infl ≥ 0.15"

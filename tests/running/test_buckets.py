@@ -21,6 +21,7 @@ from jaxmem.running import planning
 from jaxmem.storage import appending, checkpoints
 from jaxmem.storage.appending import Appends
 from jaxmem.storage.checkpoints import KeptModels, TrainingOnDisk
+from jaxmem.storage.masks import read_masks, write_masks
 from jaxmem.storage.shares import Share
 from jaxmem.storage.workdir import last_one_out, left_in_flight, locked, setting_up
 from jaxmem.training.ensemble import Plan
@@ -35,6 +36,14 @@ def bucket(request):
 def dead(path):
     """A lock whose owner renews no more."""
     path.write_text('{"owner": "process 7 on node-3", "token": "x", "renewed": 3}')
+
+
+def test_masks_lie_in_a_bucket(bucket):
+    bits = np.arange(24, dtype=np.uint8).reshape(6, 4)
+    assert read_masks(bucket) is None
+    for count in (3, 6):
+        write_masks(bucket, bits[:count])
+        np.testing.assert_array_equal(read_masks(bucket), bits[:count])
 
 
 def test_a_run_is_that_of_a_folder(
