@@ -34,12 +34,15 @@ class ObjectPath(PurePosixPath):
         return URL.sub(r"\1://", text, count=1) if URL.match(text) else text
 
     def exists(self) -> bool:
+        """As Path's."""
         return self.is_file() or self.is_dir()
 
     def is_file(self) -> bool:
+        """As Path's."""
         return self._read().state == "value"  # a list says of a forbidden bucket: empty
 
     def is_dir(self) -> bool:
+        """As Path's."""
         return any(name != self._key for name in self._names())
 
     def iterdir(self) -> Iterator["ObjectPath"]:
@@ -59,18 +62,22 @@ class ObjectPath(PurePosixPath):
         return [bucket / name for name in sorted(self._names()) if name != self._key]
 
     def read_bytes(self) -> bytes:
+        """As Path's."""
         read = self._read()
         if read.state != "value":
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self))
         return read.value
 
     def read_text(self, encoding: str = "utf-8") -> str:
+        """As Path's."""
         return self.read_bytes().decode(encoding)
 
     def write_bytes(self, data: bytes) -> None:
+        """As Path's."""
         _done(self._bucket.write(self._key, data))
 
     def write_text(self, text: str, encoding: str = "utf-8") -> None:
+        """As Path's."""
         self.write_bytes(text.encode(encoding))
 
     def open(self, mode: str = "rb") -> io.BytesIO:
@@ -79,6 +86,7 @@ class ObjectPath(PurePosixPath):
         return io.BytesIO(self.read_bytes())
 
     def unlink(self, missing_ok: bool = False) -> None:
+        """As Path's."""
         if not missing_ok and not self.is_file():
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self))
         _done(self._bucket.write(self._key, None))
@@ -97,6 +105,7 @@ class ObjectPath(PurePosixPath):
         """Nothing: an empty folder is not there."""
 
     def absolute(self) -> "ObjectPath":
+        """As Path's."""
         return self
 
     @property
