@@ -82,7 +82,7 @@ def test_it_is_taken_from_the_dead(s3, clock, capsys):
     with holding(s3 / "lock", "busy") as check:
         assert STALE <= clock.now < STALE + RENEWED
         check()
-        assert "process 7" not in (s3 / "lock").read_text()
+        assert "process 7 on node-3" not in (s3 / "lock").read_text()
     said = capsys.readouterr().err
     assert "process 7 on node-3 has the lock of s3://" in said
     assert "process 7 on node-3 has not renewed its lock for 60 s: taken" in said
