@@ -105,19 +105,26 @@ class _Section(NamedTuple):
         masks -= mean
         return cls(rows, masks, mean, masks.T @ masks)
 
-    def path(self, margin: np.ndarray, **alphas) -> tuple[np.ndarray, ...]:
+    def path(
+        self, margin: np.ndarray, penalties: int | np.ndarray
+    ) -> tuple[np.ndarray, ...]:
         """Penalties [P], weights [N, P] and intercepts [P], of all trials' margins [T]."""
         margin = margin[self.rows]
         level = margin.mean()
         centred = margin - level
-        penalties, weights, _ = lasso_path(
+        products = self.masks.T @ centred
+        if isinstance(penalties, int):
+            # As lasso_path chooses them, whose argument for that has changed its name.
+            highest = max(np.abs(products).max() / len(centred), np.finfo(float).resolution)
+            penalties = np.geomspace(highest, highest * EPS, penalties)
+        chosen, weights, _ = lasso_path(
             self.masks,
             centred,
             precompute=self.gram,
-            Xy=self.masks.T @ centred,
-            **alphas,
+            Xy=products,
+            alphas=penalties,
         )
-        return penalties, weights, level - self.mean @ weights
+        return chosen, weights, level - self.mean @ weights
 
 
 class _Sections(NamedTuple):
@@ -148,13 +155,13 @@ def _fit_one(
     sections: _Sections, margin: np.ndarray, strengths: int
 ) -> tuple[np.ndarray, float, float, float]:
     """(weights [N], intercept, LDS, penalty) of one test example, of its margins [T]."""
-    penalties, paths, intercepts = sections.fit.path(margin, eps=EPS, alphas=strengths)
+    penalties, paths, intercepts = sections.fit.path(margin, strengths)
     rows = sections.choose
     errors = sections.masks[rows] @ paths + intercepts - margin[rows][:, None]
     best = np.square(errors).mean(axis=0).argmin()
     if sections.again is not None:
         one = penalties[best : best + 1]
-        penalties, paths, intercepts = sections.again.path(margin, alphas=one)
+        penalties, paths, intercepts = sections.again.path(margin, one)
         best = 0
     weights, intercept = paths[:, best], intercepts[best]
     predicted = sections.masks[sections.score] @ weights + intercept
