@@ -2,7 +2,7 @@
 
 Stored bits lie along examples, a row a trial. A product over trials wants them the other
 way round: words of 32 trials, a column an example. On CPUs the product is AND and popcount;
-on GPUs and TPUs int8 products on the matrix units. Both are exact.
+on GPUs and TPUs bfloat16 products on the matrix units. Both are exact.
 """
 
 import functools
@@ -172,15 +172,21 @@ def _counts_in_hardware() -> bool:
     return "avx2" not in flags or "avx512_vpopcntdq" in flags
 
 
-def by_product(a: jax.Array, b: jax.Array) -> jax.Array:
-    """`count_both` by a product of int8 zeros and ones, summed in int32."""
+def by_product(
+    a: jax.Array, b: jax.Array, dtype: jax.typing.DTypeLike = jnp.bfloat16
+) -> jax.Array:
+    """`count_both` by a product of zeros and ones of a dtype.
+
+    Summed in float32, which holds every whole number up to 2**24 trials.
+    """
 
     def ones(words):
         shifts = jnp.arange(32, dtype=jnp.uint32)
         bits = (words[:, None, :] >> shifts[None, :, None]) & 1
-        return bits.astype(jnp.int8).reshape(-1, words.shape[1])
+        return bits.astype(dtype).reshape(-1, words.shape[1])
 
     contract_trials = (((0,), (0,)), ((), ()))
-    return jax.lax.dot_general(
-        ones(a), ones(b), contract_trials, preferred_element_type=jnp.int32
+    counts = jax.lax.dot_general(
+        ones(a), ones(b), contract_trials, preferred_element_type=jnp.float32
     )
+    return counts.astype(jnp.int32)

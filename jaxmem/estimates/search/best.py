@@ -8,7 +8,7 @@ import numpy as np
 from jaxmem._shared.progress import progress
 from jaxmem.estimates.bits import Bits
 from jaxmem.estimates.counts import Counts, rate_difference
-from jaxmem.estimates.search.columns import COLUMNS, Columns
+from jaxmem.estimates.search.columns import Columns
 from jaxmem.estimates.search.rows import Rows, chosen_blocks
 from jaxmem.estimates.search.tiles import NO_ESTIMATE, Peaks, best_of_block
 
@@ -70,12 +70,13 @@ def best_of_rows(
 
 
 def best_of_columns(
-    included: Bits, columns: Columns, peaks: Peaks, top: int, chunk: int
+    included: Bits, columns: Columns, peaks: Peaks, top: int, chunk: int, together: int
 ) -> Best:
     """The `top` highest of each column, from the blocks of rows that peaks name.
 
     A column's k highest lie in the k blocks with its highest maxima: those are counted
-    again, `chunk` rows' words at a time, each for the columns that name it.
+    again, `chunk` rows' words at a time, each for the columns that name it, `together` at
+    a time.
     """
     ranking = Ranking(columns.count, top)
     if not top:
@@ -85,7 +86,7 @@ def best_of_columns(
     with progress("searching columns", len(numbers), "blocks") as bar:
         for (first, rows), candidates in zip(blocks, naming, strict=True):
             for column, row, infl in _best_in_block(
-                rows, candidates, columns, included.trials, top
+                rows, candidates, columns, included.trials, top, together
             ):
                 ranking.merge(column, first + row, infl)
             bar.update()
@@ -110,16 +111,21 @@ def _blocks_of_columns(
 
 
 def _best_in_block(
-    rows: np.ndarray, candidates: np.ndarray, columns: Columns, trials: int, top: int
+    rows: np.ndarray,
+    candidates: np.ndarray,
+    columns: Columns,
+    trials: int,
+    top: int,
+    together: int,
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """(columns [R], rows of the block [R, k], infl float64 [R, k]), COLUMNS at a time.
+    """(columns [R], rows of the block [R, k], infl float64 [R, k]), `together` at a time.
 
     rows: words [W, ROWS] of the block; candidates: the columns that are asked for.
     """
     n_in = np.bitwise_count(rows).sum(axis=0, dtype=np.int32)
-    for start in range(0, candidates.size, COLUMNS):
-        column = candidates[start : start + COLUMNS]
-        fill = 0, COLUMNS - column.size  # one shape to compile
+    for start in range(0, candidates.size, together):
+        column = candidates[start : start + together]
+        fill = 0, together - column.size  # one shape to compile
         words = np.pad(columns.words_of(column), ((0, 0), fill))
         hits = columns.hits[column]
         best = best_of_block(rows, words, n_in, np.pad(hits, fill), trials, top)

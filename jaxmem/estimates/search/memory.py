@@ -10,6 +10,7 @@ from jaxmem.errors import InputError
 from jaxmem.estimates.bits import TRIALS
 from jaxmem.estimates.search.columns import COLUMNS, GROUP
 from jaxmem.estimates.search.rows import ROWS
+from jaxmem.estimates.search.tiles import Grain
 
 MEMORY = 4.0  # GiB
 GIB = 2**30
@@ -28,7 +29,13 @@ class Allotment(NamedTuple):
 
 
 def allot(
-    memory: float, n: int, e: int, trials: int, top: int, devices: int | None = None
+    memory: float,
+    n: int,
+    e: int,
+    trials: int,
+    top: int,
+    grain: Grain,
+    devices: int | None = None,
 ) -> Allotment:
     """As many devices as `memory`, in GiB, allows for a search of n x e pairs.
 
@@ -40,8 +47,8 @@ def allot(
     # Of a row: bits, words on the device, in NumPy and cut into blocks.
     row_bytes = 4 * _word_bytes(trials)
     while True:
-        step = devices * ROWS
-        fixed = _fixed_bytes(n, e, trials, top, devices)
+        step = devices * grain.blocks * ROWS
+        fixed = _fixed_bytes(n, e, trials, top, devices, grain)
         left = available - fixed
         if left >= 2 * row_bytes * step:
             chunk = max(step, min(MOST_ROWS, int(left / 2 / row_bytes)) // step * step)
@@ -61,13 +68,19 @@ def _word_bytes(trials: int) -> int:
     return -(-trials // TRIALS) * TRIALS // 8
 
 
-def _fixed_bytes(n: int, e: int, trials: int, top: int, devices: int) -> float:
+def _fixed_bytes(
+    n: int, e: int, trials: int, top: int, devices: int, grain: Grain
+) -> float:
     """What a search takes beside the rows' words and the pairs that it finds."""
     columns = -(-e // COLUMNS) * COLUMNS
     copies = 1 if jax.default_backend() == "cpu" else devices
     bits = trials * (n + e) / 8
     words = 2 * _word_bytes(trials) * columns * (copies + 1)  # in two orders
+    rows, together = grain.blocks * ROWS, min(grain.tiles * COLUMNS, columns)
     # float32 maxima of two steps, on the device both as tiles give them and in order.
-    maxima = 4 * devices * ROWS * columns // GROUP * 4
+    maxima = 4 * devices * rows * columns // GROUP * 4
     best_and_peaks = 16 * top * (n + e + 2 * devices * columns)
-    return bits + words + maxima + best_and_peaks
+    # What does not stay in a cache: bits unpacked, products, influences.
+    unpacked = 2 * 8 * _word_bytes(trials) * (rows + together)
+    product = devices * (unpacked + 8 * rows * together) if grain.tiles > 1 else 0
+    return bits + words + maxima + best_and_peaks + product

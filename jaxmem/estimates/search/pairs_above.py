@@ -31,9 +31,10 @@ class Threshold(NamedTuple):
         statistic = rate_difference if self.by == "infl" else z_score
         return statistic(counts) >= self.value
 
-    def within_reach(self, maxima: np.ndarray) -> np.ndarray:
-        """Which float32 maxima may be those of a pair that reaches it: bool."""
-        return maxima >= np.float32(self.value - SLACK * max(1, abs(self.value)))
+    @property
+    def least(self) -> np.float32:
+        """The least float32 maximum that may be one of a pair that reaches it."""
+        return np.float32(self.value - SLACK * max(1, abs(self.value)))
 
 
 class PairsAbove:
@@ -44,15 +45,17 @@ class PairsAbove:
         self._columns, self._trials = columns, trials
         self._found: list[tuple] = []
 
-    def add(self, rows: Rows, maxima: np.ndarray) -> None:
-        """Look into the groups of a step, maxima float32 [D, ROWS, G], that may hold one.
+    def add(self, rows: Rows, reach: np.ndarray) -> None:
+        """Look into the groups of a step, packed uint8 [D, R, G / 8], that may hold one.
 
         Raises TooManyPairs where memory does not hold what was found.
         """
-        reach = self._threshold.within_reach(maxima.reshape(-1, maxima.shape[-1]))
-        if not reach.any():
+        reach = reach.reshape(-1, reach.shape[-1])
+        row, byte = np.nonzero(reach)
+        if not row.size:
             return
-        row, group = np.nonzero(reach)
+        which, bit = np.nonzero(np.unpackbits(reach[row, byte][:, None], axis=1))
+        row, group = row[which], 8 * byte[which] + bit
         words, n_in = rows.by_row(), rows.inclusions()
         for start in range(0, row.size, GROUPS_AT_A_TIME):
             r, g = (x[start : start + GROUPS_AT_A_TIME] for x in (row, group))

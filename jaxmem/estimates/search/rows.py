@@ -15,12 +15,13 @@ ROWS = 256  # of a block, and of a tile
 
 
 class Rows(NamedTuple):
-    """D blocks of training examples, one on each device; rows that fill up are never in."""
+    """Training examples, R = some blocks on each device; what fills up is never in."""
 
     first: int  # row in train of the first
     real: int  # how many do not fill up
-    words: jax.Array  # uint32 [D, W, ROWS]
-    n_in: jax.Array  # int32 [D, ROWS], how many trials included the example
+    words: np.ndarray  # uint32 [D, W, R]
+    n_in: np.ndarray  # int32 [D, R], how many trials included the example
+    placed: tuple[jax.Array, jax.Array]  # words and n_in, each device's on it
 
     @property
     def number(self) -> np.int32:
@@ -28,33 +29,34 @@ class Rows(NamedTuple):
         return np.int32(self.first // ROWS)
 
     def by_row(self) -> np.ndarray:
-        """The words of each row together, in NumPy: uint32 [D · ROWS, W]."""
-        words = np.asarray(self.words)
-        return words.transpose(0, 2, 1).reshape(-1, words.shape[1])
+        """The words of each row together: uint32 [D · R, W]."""
+        return self.words.transpose(0, 2, 1).reshape(-1, self.words.shape[1])
 
     def inclusions(self) -> np.ndarray:
-        """n_in in NumPy: int64 [D · ROWS]."""
-        return np.asarray(self.n_in).reshape(-1).astype(np.int64)
+        """n_in of each row: int64 [D · R]."""
+        return self.n_in.reshape(-1).astype(np.int64)
 
 
-def row_blocks(included: Bits, chunk: int, mesh: Mesh) -> Iterator[Rows]:
-    """All rows, mesh.size blocks at a time.
+def row_blocks(
+    included: Bits, chunk: int, mesh: Mesh, blocks: int = 1
+) -> Iterator[Rows]:
+    """All rows, so many blocks on each device at a time.
 
-    The words of `chunk` rows, a multiple of mesh.size · ROWS, are computed at a time.
+    The words of `chunk` rows, a multiple of such a step's, are computed at a time.
     """
     split = NamedSharding(mesh, PartitionSpec(AXIS))
-    size = mesh.size * ROWS
+    size = mesh.size * blocks * ROWS
     for start in range(0, included.count, chunk):
         words = words_of(included.part(start, start + chunk))
         if fill := -words.shape[1] % size:
             words = np.pad(words, ((0, 0), (0, fill)))
         stop = min(start + chunk, included.count)
         for first in range(start, stop, size):
-            step = words[:, first - start :][:, :size].reshape(-1, mesh.size, ROWS)
+            step = words[:, first - start :][:, :size].reshape(len(words), mesh.size, -1)
             step = np.ascontiguousarray(step.transpose(1, 0, 2))
             n_in = np.bitwise_count(step).sum(axis=1, dtype=np.int32)
             placed = jax.device_put((step, n_in), split)
-            yield Rows(first, min(size, included.count - first), *placed)
+            yield Rows(first, min(size, included.count - first), step, n_in, placed)
 
 
 def chosen_blocks(

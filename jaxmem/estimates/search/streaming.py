@@ -13,11 +13,17 @@ from jaxmem.estimates.counts import Counts
 from jaxmem.estimates.pairs import joined
 from jaxmem.estimates.parts import Part
 from jaxmem.estimates.search.best import Best, Ranking, best_of_columns, best_of_rows
-from jaxmem.estimates.search.columns import Columns
+from jaxmem.estimates.search.columns import COLUMNS, Columns
 from jaxmem.estimates.search.memory import MEMORY, allot
 from jaxmem.estimates.search.pairs_above import PairsAbove, Threshold
 from jaxmem.estimates.search.rows import Rows, row_blocks
-from jaxmem.estimates.search.tiles import MOST_TRIALS, By, compile_search, no_peaks
+from jaxmem.estimates.search.tiles import (
+    MOST_TRIALS,
+    By,
+    compile_search,
+    grain,
+    no_peaks,
+)
 
 
 class Found(NamedTuple):
@@ -59,20 +65,23 @@ def search(
     _check(included.trials, test_correct.trials)
     if top and by != "infl":
         raise InputError("the top are by infl alone")
-    trials = included.trials
-    devices, chunk, most = allot(memory, included.count, test_correct.count, trials, top)
+    trials, step = included.trials, grain()
+    devices, chunk, most = allot(
+        memory, included.count, test_correct.count, trials, top, step
+    )
     mesh = make_mesh(devices)
     columns = Columns.of(test_correct)
     placed = everywhere((columns.tiles, columns.groups), mesh)
     peaks = no_peaks(mesh, top, len(columns.tiles.hits))
-    program = compile_search(mesh, trials, top, threshold is not None, by)
-    least = Threshold(np.inf if threshold is None else threshold, by)
-    pairs = PairsAbove(least, columns, trials, most)
+    program = compile_search(mesh, trials, top, by, step)
+    reached = Threshold(np.inf if threshold is None else threshold, by)
+    least = None if threshold is None else reached.least
+    pairs = PairsAbove(reached, columns, trials, most)
     of_rows = Ranking(included.count, top)
 
-    def look(rows: Rows, best, maxima) -> None:
-        if maxima is not None:
-            pairs.add(rows, np.asarray(maxima))
+    def look(rows: Rows, best, reach) -> None:
+        if reach is not None:
+            pairs.add(rows, np.asarray(reach))
         if best is not None:
             lines = slice(rows.first, rows.first + rows.real)
             best = tuple(map(np.asarray, best))
@@ -80,17 +89,16 @@ def search(
 
     waiting = None  # a step's results, which we look at while the device is at the next
     with progress("searching", included.count, "training examples") as bar:
-        for rows in row_blocks(included, chunk, mesh):
-            best, maxima, peaks = program(
-                rows.words, rows.n_in, rows.number, peaks, *placed
-            )
+        for rows in row_blocks(included, chunk, mesh, step.blocks):
+            best, reach, peaks = program(*rows.placed, rows.number, least, peaks, *placed)
             if waiting is not None:
                 look(*waiting)
-            waiting = rows, best, maxima
+            waiting = rows, best, reach
             bar.update(rows.real)
         if waiting is not None:
             look(*waiting)
-    of_columns = best_of_columns(included, columns, peaks, top, chunk)
+    together = max(COLUMNS, step.ranked)
+    of_columns = best_of_columns(included, columns, peaks, top, chunk, together)
     return Found(*pairs.found(), of_rows.best, of_columns)
 
 

@@ -1,7 +1,8 @@
 """The device's part of a search: tiles of the product, and what leaves them.
 
-A tile's counts stay in a core's cache. Out of it go two kinds of maxima: over the columns
-of each group, and over all rows of each column.
+A tile's counts stay in a core's cache; an accelerator multiplies many tiles at a time. Out
+of them go two kinds of maxima: over the columns of each group, and over the rows of each
+block and column.
 """
 
 import functools
@@ -31,6 +32,19 @@ NO_ESTIMATE = -1e30  # in the place of an influence
 MOST_TRIALS = 92_681
 
 
+class Grain(NamedTuple):
+    """How many tiles are looked at together."""
+
+    blocks: int  # of training examples, on each device in a step
+    tiles: int  # of test examples, in a product
+    ranked: int  # rows whose highest are found together
+
+
+def grain() -> Grain:
+    """What the device at hand is fastest with."""
+    return Grain(1, 1, GROUP) if jax.default_backend() == "cpu" else Grain(16, 32, 1024)
+
+
 class Peaks(NamedTuple):
     """The blocks of rows with the highest maxima of each column so far, on one device."""
 
@@ -47,17 +61,17 @@ def no_peaks(mesh: Mesh, top: int, tiles: int) -> Peaks:
 
 @functools.cache
 def compile_search(
-    mesh: Mesh, trials: int, top: int, with_groups: bool, by: By
+    mesh: Mesh, trials: int, top: int, by: By, grain: Grain
 ) -> Callable:
-    """The program that searches D blocks of rows.
+    """The program that searches a step of R = blocks · ROWS rows on each device.
 
-    f(words [D, W, ROWS], n_in [D, ROWS], number of the first block, peaks, tiles, groups)
-    -> (columns and hits_in, int32 [D, ROWS, top or fewer] each, of each row's highest or
-    None; maxima of groups float32 [D, ROWS, G] or None; peaks). The peaks given are
-    consumed.
+    f(words [D, W, R], n_in [D, R], number of the first block, least maximum or None, peaks,
+    tiles, groups) -> (columns and hits_in, int32 [D, R, top or fewer] each, of each row's
+    highest or None; which groups have the least maximum, packed uint8 [D, R, G / 8] or
+    None; peaks). The peaks given are consumed.
     """
 
-    def block(words, n_in, number, peaks, tiles: Tiles, groups: Groups):
+    def step(words, n_in, number, least, peaks, tiles: Tiles, groups: Groups):
         words, n_in, peaks = jax.tree.map(lambda x: x[0], (words, n_in, peaks))
         scale, shift = _scale(n_in, trials, by)
 
@@ -65,26 +79,31 @@ def compile_search(
             _, infl = _influences(words, tile.words, n_in, tile.hits, scale, shift, trials)
             if by == "z":
                 infl *= tile.scale[None, :]
-            return group_maxima(infl), infl.max(axis=0)
+            return group_maxima(infl), infl.reshape(-1, ROWS, COLUMNS).max(axis=1)
 
-        maxima, highest = jax.lax.map(maxima_of, tiles)
-        maxima = maxima.transpose(1, 0, 2).reshape(ROWS, -1)
-        number = number + jax.lax.axis_index(AXIS)
-        peaks = _insert(peaks, highest.reshape(-1), number)
-        best = _best_in_groups(words, n_in, maxima, groups, trials, top) if top else None
-        out = best, maxima if with_groups else None, peaks
-        return jax.tree.map(lambda x: x[None], out)
+        together = grain.tiles if grain.tiles > 1 else None
+        maxima, highest = jax.lax.map(maxima_of, tiles, batch_size=together)
+        maxima = maxima.transpose(1, 0, 2).reshape(n_in.size, -1)
+        highest = highest.transpose(1, 0, 2).reshape(grain.blocks, -1)
+        number = number + jax.lax.axis_index(AXIS) * grain.blocks + jnp.arange(grain.blocks)
+        peaks, _ = jax.lax.scan(lambda p, x: (_insert(p, *x), None), peaks, (highest, number))
+        best = reach = None
+        if top:
+            best = _best_in_groups(words, n_in, maxima, groups, trials, top, grain.ranked)
+        if least is not None:
+            reach = jnp.packbits(maxima >= least, axis=1)
+        return jax.tree.map(lambda x: x[None], (best, reach, peaks))
 
     split, whole = PartitionSpec(AXIS), PartitionSpec()
     return jax.jit(
         jax.shard_map(
-            block,
+            step,
             mesh=mesh,
-            in_specs=(split, split, whole, split, whole, whole),
+            in_specs=(split, split, whole, whole, split, whole, whole),
             out_specs=split,
             check_vma=False,
         ),
-        donate_argnums=3,
+        donate_argnums=4,
     )
 
 
@@ -145,8 +164,10 @@ def _insert(peaks: Peaks, infl: jax.Array, number: jax.Array) -> Peaks:
     return Peaks(jnp.stack(values), jnp.stack(numbers))
 
 
-def _best_in_groups(words, n_in, maxima, groups: Groups, trials: int, top: int):
-    """(column, hits_in) int32 [ROWS, top or fewer] of each row's highest, best first.
+def _best_in_groups(
+    words, n_in, maxima, groups: Groups, trials: int, top: int, together: int
+):
+    """(column, hits_in) int32 [R, top or fewer] of each row's highest, best first.
 
     The k highest of a row lie in the k groups with the highest maxima.
     """
@@ -162,4 +183,4 @@ def _best_in_groups(words, n_in, maxima, groups: Groups, trials: int, top: int):
         column = column_number(group[place // GROUP], place % GROUP)
         return column, hits_in.reshape(-1)[place]
 
-    return jax.lax.map(best_of_row, (words.T, n_in, chosen), batch_size=GROUP)
+    return jax.lax.map(best_of_row, (words.T, n_in, chosen), batch_size=together)

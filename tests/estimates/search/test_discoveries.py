@@ -9,6 +9,7 @@ from jaxmem import InputError
 from jaxmem.estimates.bits import Bits
 from jaxmem.estimates.search import discovery_level
 from jaxmem.estimates.search.memory import allot
+from jaxmem.estimates.search.tiles import grain
 from jaxmem.estimates.statistics import p_value
 
 
@@ -43,7 +44,7 @@ def test_fewer_discoveries_in_less_memory():
     tests = int(np.isfinite(p).sum())
     level = discovery_level(included, correct, tests)
     less = discovery_level(included, correct, tests, memory=0.0005)
-    most = allot(0.0005, 300, 40, 200, 0).pairs
+    most = allot(0.0005, 300, 40, 200, 0, grain()).pairs
     assert 0 < (p <= (1 + 1e-9) * less).sum() <= most < (p <= level).sum()
 
 

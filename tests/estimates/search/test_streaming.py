@@ -1,5 +1,7 @@
 """The streaming search against the whole matrix."""
 
+import functools
+
 import jax
 import numpy as np
 import pytest
@@ -8,9 +10,10 @@ from hypothesis import strategies as st
 from matrices import assert_best, random_trials, whole_counts, whole_influence
 
 from jaxmem import InputError
-from jaxmem.estimates.bits import Bits
+from jaxmem.estimates.bits import Bits, by_product
 from jaxmem.estimates.parts import Part, class_parts
-from jaxmem.estimates.search import TooManyPairs, search, search_parts, streaming
+from jaxmem.estimates.search import TooManyPairs, search, search_parts, streaming, tiles
+from jaxmem.estimates.search.tiles import Grain
 from jaxmem.estimates.statistics import z_score
 
 
@@ -42,6 +45,24 @@ def test_search_is_the_whole_matrix(shape):
     assert_found(found, included, correct, infl >= threshold)
     assert_best(found.of_rows, infl, 7)
     assert_best(found.of_columns, infl.T, 7)
+
+
+@pytest.mark.parametrize("grain", [Grain(2, 2, 48), Grain(3, 16, 256)])
+def test_search_as_accelerators_do(monkeypatch, grain):
+    """Some blocks and tiles at a time, by products; neither fills up its last step."""
+    monkeypatch.setattr(streaming, "grain", lambda: grain)
+    # A CPU multiplies no bfloat16 inside a loop.
+    product = functools.partial(by_product, dtype=np.float32)
+    monkeypatch.setattr(tiles, "count_both", product)
+    included, correct = random_trials(70, 2100, 700)
+    infl = whole_influence(included, correct)
+    threshold = reached(infl, 0.02)
+    tiles.compile_search.cache_clear()
+    found = search(*packed(included, correct), threshold, top=3)
+    tiles.compile_search.cache_clear()
+    assert_found(found, included, correct, infl >= threshold)
+    assert_best(found.of_rows, infl, 3)
+    assert_best(found.of_columns, infl.T, 3)
 
 
 # Few shapes, so that few programs are compiled: all of one tile and at most 512 trials.
