@@ -133,6 +133,16 @@ def few(data: jaxmem.Dataset, rows: int) -> jaxmem.Dataset:
     return data._replace(train=train, test=test)
 
 
+@functools.cache
+def random_data(dataset: str, rows: int) -> jaxmem.Dataset:
+    """As many images of a data set's shape, and its recipes."""
+    shape, classes = {"mnist": ((28, 28, 1), 10), "cifar100": ((32, 32, 3), 100)}[dataset]
+    images = np.random.default_rng(0).integers(0, 256, (rows, *shape), np.uint8)
+    labels = np.arange(rows) % classes
+    splits = images, labels, images[:classes], labels[:classes]
+    return jaxmem.make_dataset(dataset, *splits)._replace(recipes=dataset)
+
+
 def ensemble_of(
     data: jaxmem.Dataset,
     model: str,
@@ -310,20 +320,12 @@ def speed(args: argparse.Namespace) -> dict:
     }
     found: dict = {"peak_flop_per_second": peaks}
     print(peaks, flush=True)
-    shapes = {"mnist": ((28, 28, 1), 10), "cifar100": ((32, 32, 3), 100)}
     rows = 400 if args.small else 50_000
-    rng = np.random.default_rng(0)
 
     def add(key: str, model: str, dataset: str, precision: str, width: int) -> None:
-        shape, classes = shapes[dataset]
-        images = rng.integers(0, 256, (rows, *shape), np.uint8)
-        labels = np.arange(rows) % classes
-        data = jaxmem.make_dataset(
-            dataset, images, labels, images[:classes], labels[:classes]
-        )
         fields = {"batch_size": 16} if args.small else {}
         ensemble = ensemble_of(
-            data._replace(recipes=dataset),
+            random_data(dataset, rows),
             model,
             first_steps=2 if args.small else STEPS,
             precision=precision,
