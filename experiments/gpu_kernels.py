@@ -23,7 +23,7 @@ from gpu_session import ensemble_of, random_data
 
 from jaxmem.training.programs import Lift
 
-SHOWN = 16  # kernels
+SHOWN = 200  # kernels
 
 
 def prepared(case: str, steps: int):

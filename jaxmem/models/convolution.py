@@ -9,8 +9,8 @@ CPU. XLA brings a convolution into the form of its fast library (NHWC images, HW
   loop over models instead of a grouped convolution.
 GPU. One model: `lax.conv` and its own gradients, which cuDNN knows. A `vmap` of it would be
   grouped convolutions, the kernel's gradient one with an image-sized window: so where
-  patches are few, they are written out and multiplied side by side; where they are many, a
-  model fills the card, and models take turns.
+  patches are few, they are written out, by one gather, and multiplied side by side; where
+  they are many, a model fills the card, and models take turns.
 TPU. `lax.conv` and its own gradients, also under `vmap`.
 
 In bfloat16 no product asks for a float32 result on GPU and TPU: cuDNN would be given
@@ -29,11 +29,18 @@ import jax.numpy as jnp
 from jax import lax
 from jax.custom_batching import custom_vmap
 
+from jaxmem.models.patches import (
+    gathered_product,
+    input_grad_narrow,
+    input_grad_patches,
+    kernel_grad_in_cache,
+    kernel_grad_in_parts,
+    patches_product,
+)
 from jaxmem.models.platforms import by_platform
-from jaxmem.models.windows import Geometry, add_taps, taps
+from jaxmem.models.windows import Geometry
 
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
-PATCH_BYTES = 4 << 20  # patches made at a time on a CPU: they stay in its caches
 GPU_PATCH_BYTES = 16 << 20  # of one model, up to which models go side by side
 
 
@@ -80,13 +87,13 @@ class Ways(NamedTuple):
 
     cpu: Callable
     native: Callable
-    patches: Callable
+    beside: Callable  # with the same of other models beside it, on a GPU
     channels: Callable[[jax.Array, jax.Array], int]  # of the images, from a and b
 
 
 def _ways(g: Geometry) -> tuple[Ways, Ways, Ways]:
     """Of the result, the input's gradient and the kernel's."""
-    back = _input_grad_direct if g.strides == (1, 1) else _input_grad_patches
+    back = _input_grad_direct if g.strides == (1, 1) else input_grad_patches
 
     def of_images(images, _):
         return images.shape[-1]
@@ -95,15 +102,15 @@ def _ways(g: Geometry) -> tuple[Ways, Ways, Ways]:
         return kernel.shape[-2]
 
     return (
-        Ways(_direct_or_patches, _native, _patches_product, of_images),
-        Ways(back, _input_grad_native, _input_grad_patches, of_kernel),
-        Ways(_kernel_grad_in_cache, _kernel_grad_native, _kernel_grad_patches, of_images),
+        Ways(_direct_or_patches, _native, gathered_product, of_images),
+        Ways(back, _input_grad_native, input_grad_narrow, of_kernel),
+        Ways(kernel_grad_in_cache, _kernel_grad_native, kernel_grad_in_parts, of_images),
     )
 
 
 def _batched(ways: Ways, g: Geometry) -> Callable:
     """f(a, b) for one model, with what vmap does to it."""
-    cpu, native, patches = (functools.partial(way, g) for way in ways[:3])
+    cpu, native, beside = (functools.partial(way, g) for way in ways[:3])
     places = math.prod(g.output) * math.prod(g.window)  # of patches of one image
 
     @custom_vmap
@@ -129,7 +136,7 @@ def _batched(ways: Ways, g: Geometry) -> Callable:
             a,
             b,
             cpu=in_turn,
-            gpu=side_by_side(patches) if few else in_turn,
+            gpu=side_by_side(beside) if few else in_turn,
             tpu=side_by_side(native),
         ), True
 
@@ -138,7 +145,7 @@ def _batched(ways: Ways, g: Geometry) -> Callable:
 
 def _direct_or_patches(g: Geometry, images, kernel):
     """The library has no fast way for one channel."""
-    return (_patches_product if images.shape[-1] == 1 else _direct)(g, images, kernel)
+    return (patches_product if images.shape[-1] == 1 else _direct)(g, images, kernel)
 
 
 def _direct(g: Geometry, images, kernel):
@@ -179,70 +186,3 @@ def _kernel_grad_native(g: Geometry, images, grad):
     shape = (*g.window, images.shape[-1], grad.shape[-1])
     kernel = jax.ShapeDtypeStruct(shape, grad.dtype)
     return jax.linear_transpose(lambda w: _native(g, images, w), kernel)(grad)[0]
-
-
-def _patches(g: Geometry, images):
-    """[B, H, W, C] -> [B·H'·W', h·w·C]."""
-    padded = jnp.pad(images, ((0, 0), *g.padding, (0, 0)))
-    views = taps(g, padded)
-    patches = jnp.concatenate(views, axis=-1) if len(views) > 1 else views[0]
-    return patches.reshape(-1, patches.shape[-1])
-
-
-def _patches_product(g: Geometry, images, kernel):
-    channels = kernel.shape[-1]
-    out = jnp.matmul(
-        _patches(g, images),
-        kernel.reshape(-1, channels),
-        preferred_element_type=jnp.float32,
-    )
-    return out.astype(images.dtype).reshape(images.shape[0], *g.output, channels)
-
-
-def _input_grad_patches(g: Geometry, grad, kernel):
-    channels = kernel.shape[-1]
-    parts = jnp.matmul(
-        grad.reshape(-1, channels),
-        kernel.reshape(-1, channels).T,
-        preferred_element_type=jnp.float32,
-    )
-    count = g.window[0] * g.window[1]
-    parts = parts.reshape(*grad.shape[:3], count, -1)
-    total = add_taps(g, [parts[:, :, :, k] for k in range(count)])
-    return total.astype(grad.dtype)
-
-
-def _kernel_grad_patches(g: Geometry, images, grad):
-    return _sum_over_patches(g, images, grad).astype(images.dtype)
-
-
-def _kernel_grad_in_cache(g: Geometry, images, grad):
-    """As `_kernel_grad_patches`, a few images at a time."""
-    rows, out = images.shape[0], g.output
-    a_row = out[0] * out[1] * g.window[0] * g.window[1] * images.shape[-1]
-    limit = max(1, PATCH_BYTES // (a_row * images.dtype.itemsize))
-    some = max(d for d in range(1, rows + 1) if rows % d == 0 and d <= limit)
-    if some == rows or g.window == (1, 1):
-        return _kernel_grad_patches(g, images, grad)
-    parts = [a.reshape(-1, some, *a.shape[1:]) for a in (images, grad)]
-
-    def sums(i):
-        return _sum_over_patches(
-            g, *(lax.dynamic_index_in_dim(a, i, 0, False) for a in parts)
-        )
-
-    # From the first sum, not from zeros: inside shard_map only that varies over devices.
-    total = lax.fori_loop(1, rows // some, lambda i, total: total + sums(i), sums(0))
-    return total.astype(images.dtype)
-
-
-def _sum_over_patches(g: Geometry, images, grad):
-    """The kernel's gradient, float32 [h, w, C, K]."""
-    channels = grad.shape[-1]
-    # This way round, because patches are wide: whole rows of them enter the product.
-    product = jnp.matmul(
-        grad.reshape(-1, channels).T,
-        _patches(g, images),
-        preferred_element_type=jnp.float32,
-    )
-    return product.reshape(channels, *g.window, -1).transpose(1, 2, 3, 0)

@@ -157,33 +157,44 @@ def _reduced(g: Geometry, x: jax.Array) -> jax.Array:
 
 def _max_pool_fwd(g: Geometry, x: jax.Array):
     out = max_windows(g, x)
-    return out, (x, out)
+    # A byte a window, in place of the images: these are then read once, not twice. Which of
+    # the two the platform does not ask for is dead code.
+    return out, (x, _winner(g, x))
+
+
+def _winner(g: Geometry, x: jax.Array) -> jax.Array:
+    """Which place of its window each maximum has, the first of equal ones."""
+    first, *others = taps(g, _padded(g, x))
+    number = jnp.uint8 if len(others) < 255 else jnp.int32
+    highest, winner = first, jnp.zeros(first.shape, number)
+    for k, seen in enumerate(others, start=1):
+        winner = jnp.where(seen > highest, number(k), winner)
+        highest = jnp.maximum(highest, seen)
+    return winner
 
 
 def _max_pool_bwd(g: Geometry, saved, grad: jax.Array):
-    def reduced(x, out, grad):
+    def reduced(x, winner, grad):
         return jax.vjp(functools.partial(_reduced, g), x)[1](grad)[0]
 
-    shifted = functools.partial(_shifted_grad, g)
+    def shifted(x, winner, grad):
+        return _shifted_grad(g, x.shape, winner, grad)
+
     return (by_platform(*saved, grad, cpu=shifted, gpu=shifted, tpu=reduced),)
 
 
-def _shifted_grad(g: Geometry, x: jax.Array, out: jax.Array, grad: jax.Array):
-    views = taps(g, _padded(g, x))
-    winner = jnp.full(out.shape, len(views), jnp.int32)
-    for k, seen in reversed(list(enumerate(views))):
-        winner = jnp.where(seen == out, k, winner)
+def _shifted_grad(g: Geometry, shape, winner: jax.Array, grad: jax.Array):
     zero = jnp.zeros((), grad.dtype)
     if g.strides != g.window or g.padding != ((0, 0), (0, 0)):
-        parts = [jnp.where(winner == k, grad, zero) for k in range(len(views))]
-        return add_taps(g, parts)
+        places = range(g.window[0] * g.window[1])
+        return add_taps(g, [jnp.where(winner == k, grad, zero) for k in places])
     # Windows that do not overlap: one pass over the input instead of a sum of many.
-    (b, h, w, c), (down, right) = out.shape, g.window
-    number = jnp.arange(down)[:, None] * right + jnp.arange(right)[None]
+    (b, h, w, c), (down, right) = grad.shape, g.window
+    number = jnp.arange(down * right, dtype=winner.dtype).reshape(down, right)
     wins = winner[:, :, None, :, None] == number[None, None, :, None, :, None]
     spread = jnp.where(wins, grad[:, :, None, :, None], zero)
     spread = spread.reshape(b, h * down, w * right, c)
-    rest = [(0, n - m) for n, m in zip(x.shape, spread.shape, strict=True)]
+    rest = [(0, n - m) for n, m in zip(shape, spread.shape, strict=True)]
     return jnp.pad(spread, rest)
 
 

@@ -4,11 +4,13 @@ B images, H x W their size, C channels.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+
+from jaxmem._shared.devices import Array
 
 
 class Geometry(NamedTuple):
@@ -26,7 +28,7 @@ class Geometry(NamedTuple):
         return tuple((n + sum(pad) - w) // s + 1 for n, w, s, pad in sides)
 
 
-def taps(g: Geometry, padded: jax.Array) -> list[jax.Array]:
+def taps(g: Geometry, padded: Array) -> list[Any]:
     """What each place of the window sees: h·w views [B, H', W', C] of padded images."""
     (height, width), (down, right) = g.output, g.strides
     return [

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from jaxmem.models import convolution
+from jaxmem.models import convolution, patches
 from jaxmem.models.convolution import conv
 
 PADDINGS = ["SAME", "VALID", ((1, 1), (1, 1)), ((2, 0), (1, 3))]
@@ -58,8 +58,9 @@ def test_is_laxs_convolution_in_value_and_gradients(backend, window, stride):
         same(values(conv, images, kernel), values(reference, images, kernel))
 
 
+@pytest.mark.parametrize("stride, padding", [(1, "SAME"), (2, ((2, 0), (1, 3)))])
 @pytest.mark.parametrize("shared", [None, 0, 1])
-def test_is_laxs_convolution_under_vmap(backend, shared):
+def test_is_laxs_convolution_under_vmap(backend, shared, stride, padding):
     """Also where all models share the images (masked batching) or the kernel."""
     rng = np.random.default_rng(0)
     arrays = [
@@ -72,7 +73,7 @@ def test_is_laxs_convolution_under_vmap(backend, shared):
 
     def gradients(f):
         def loss(images, kernel):
-            return jnp.sum(jnp.sin(f(images, kernel, (1, 1), "SAME")))
+            return jnp.sum(jnp.sin(f(images, kernel, (stride, stride), padding)))
 
         return jax.jit(jax.vmap(jax.value_and_grad(loss, (0, 1)), axes))(*arrays)
 
@@ -81,7 +82,7 @@ def test_is_laxs_convolution_under_vmap(backend, shared):
 
 @pytest.mark.parametrize("rows", [7, 12])
 def test_kernel_gradient_a_few_images_at_a_time(monkeypatch, rows):
-    monkeypatch.setattr(convolution, "PATCH_BYTES", 3 * 64 * 27 * 4)
+    monkeypatch.setattr(patches, "PATCH_BYTES", 3 * 64 * 27 * 4)
     convolution._convolution.cache_clear()
     rng = np.random.default_rng(0)
     images = jnp.asarray(rng.normal(size=(rows, 8, 8, 3)), jnp.float32)

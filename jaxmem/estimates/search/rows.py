@@ -37,9 +37,7 @@ class Rows(NamedTuple):
         return self.n_in.reshape(-1).astype(np.int64)
 
 
-def row_blocks(
-    included: Bits, chunk: int, mesh: Mesh, blocks: int = 1
-) -> Iterator[Rows]:
+def row_blocks(included: Bits, chunk: int, mesh: Mesh, blocks: int = 1) -> Iterator[Rows]:
     """All rows, so many blocks on each device at a time.
 
     The words of `chunk` rows, a multiple of such a step's, are computed at a time.

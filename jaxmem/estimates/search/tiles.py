@@ -60,9 +60,7 @@ def no_peaks(mesh: Mesh, top: int, tiles: int) -> Peaks:
 
 
 @functools.cache
-def compile_search(
-    mesh: Mesh, trials: int, top: int, by: By, grain: Grain
-) -> Callable:
+def compile_search(mesh: Mesh, trials: int, top: int, by: By, grain: Grain) -> Callable:
     """The program that searches a step of R = blocks · ROWS rows on each device.
 
     f(words [D, W, R], n_in [D, R], number of the first block, least maximum or None, peaks,
@@ -86,7 +84,9 @@ def compile_search(
         maxima = maxima.transpose(1, 0, 2).reshape(n_in.size, -1)
         highest = highest.transpose(1, 0, 2).reshape(grain.blocks, -1)
         number = number + jax.lax.axis_index(AXIS) * grain.blocks + jnp.arange(grain.blocks)
-        peaks, _ = jax.lax.scan(lambda p, x: (_insert(p, *x), None), peaks, (highest, number))
+        peaks, _ = jax.lax.scan(
+            lambda p, x: (_insert(p, *x), None), peaks, (highest, number)
+        )
         best = reach = None
         if top:
             best = _best_in_groups(words, n_in, maxima, groups, trials, top, grain.ranked)
