@@ -166,7 +166,8 @@ def _estimate(
 
 def _layout(run: Run) -> str:
     try:
-        width = read_layouts(run.workdir).width(device_kind())
+        known = read_layouts(run.workdir)
+        width = 1 if device_kind() in known.untimed else known.width(device_kind())
     except InputError:
         return "not known: plan.json is damaged"
     if width is None:

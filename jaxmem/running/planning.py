@@ -1,6 +1,8 @@
 """How wide an ensemble to run on this machine: time a few widths, keep the fastest."""
 
 import dataclasses
+import functools
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,13 +13,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmem._shared.arguments import one_of
-from jaxmem._shared.devices import device_kind, device_memory, hardware, out_of_memory
+from jaxmem._shared.devices import (
+    device_kind,
+    device_memory,
+    hardware,
+    out_of_memory,
+)
 from jaxmem._shared.progress import progress, say
 from jaxmem.storage.config import RunConfig
 from jaxmem.storage.layouts import Layout, read_layouts, rounds_key, settle
 from jaxmem.training import fitting
 from jaxmem.training.augmentation import view_shape
 from jaxmem.training.ensemble import Ensemble, Placement, Plan
+from jaxmem.training.fitting import TrainState
 from jaxmem.training.job import Job
 
 GROWTH = 4  # from one width to the next
@@ -30,6 +38,7 @@ DEVICE_SHARE = 1 / 3  # of a device's memory that images may take
 # Operations of one model's training step that fill a device. On a CPU that is a step of
 # about 50 ms; on an H200 steps of 0.7e12 and more were slower side by side.
 FILLS = {"cpu": 5e9, "gpu": 3e11, "tpu": 3e11}
+FILLING = 64  # of an accelerator, models so small that so many do not fill it start wide
 
 Placing = Literal["auto", "device", "host"]
 PLACINGS: tuple[str, ...] = get_args(Placing)
@@ -61,8 +70,9 @@ def recall_plan(
     """The plan that the workdir remembers for this hardware, or a new one, for some trials.
 
     Wider products round differently, so a resumed run keeps the width of its kind of
-    device: then it gives bit for bit what an uninterrupted one gives. A given width that
-    takes all trials at once is not timed: that would cost as much as a part of training.
+    device: then it gives bit for bit what an uninterrupted one gives. Where a device has at
+    most one trial, or a given width takes all at once, nothing is timed: that would cost as
+    much as the training.
     """
     known, devices, kind = read_layouts(workdir), ensemble.mesh.size, device_kind()
     given = width is not None
@@ -72,7 +82,10 @@ def recall_plan(
         plan = Plan(devices, width, rounds)
     elif width is not None and trials <= devices * width:
         plan = Plan(devices, width, 1)
-    elif width in (None, 1) and _fills_device(ensemble):
+    elif width is None and trials <= devices:
+        settle(workdir, Layout.here(1), timed=False)
+        return Plan(devices, 1, 1)
+    elif width in (None, 1) and _filling(ensemble) >= 1:
         # What a few steps of it take, more often than once, would be noticed.
         plan, rounds = Plan(devices, 1, 1), 1
     else:
@@ -96,10 +109,12 @@ def make_plan(ensemble: Ensemble, width: int | None = None) -> Plan:
     rounding of its products.
     """
     probe = _probe_job(ensemble.job)
+    one_each = ensemble.place(np.arange(ensemble.mesh.size, dtype=np.int32))
+    states = ensemble.programs(1, probe).init(one_each)
     if width is None:
-        width, seconds = _fastest(ensemble, probe)
+        width, seconds = _fastest(ensemble, probe, states)
     else:
-        timer = _timer(ensemble, probe, width)
+        timer = _timer(ensemble, probe, states, width)
         seconds = min(timer() for _ in range(TURNS))
     devices = ensemble.mesh.size
     assert probe.first_steps is not None  # a probe is cut
@@ -109,8 +124,8 @@ def make_plan(ensemble: Ensemble, width: int | None = None) -> Plan:
     return Plan(devices, width, max(1, rounds))
 
 
-def _fills_device(ensemble: Ensemble) -> bool:
-    """Whether one model keeps a device busy, so that others beside it gain nothing."""
+def _filling(ensemble: Ensemble) -> float:
+    """How much of a device one model fills; from 1 on, others beside it gain nothing."""
     job, data = ensemble.job.bound(ensemble.data), ensemble.data
     recipe, shape = job.learner.recipe, data.train_images.shape[1:]
     batch = min(recipe.batch_size, job.subsets.size)
@@ -127,8 +142,19 @@ def _fills_device(ensemble: Ensemble) -> bool:
         jax.random.key(0),
     )
     cost = program.cost_analysis() or {}
-    platform = ensemble.mesh.devices.flat[0].platform
-    return cost.get("flops", 0) >= FILLS.get(platform, FILLS["gpu"])
+    return cost.get("flops", 0) / FILLS.get(_platform(ensemble), FILLS["gpu"])
+
+
+def _platform(ensemble: Ensemble) -> str:
+    return ensemble.mesh.devices.flat[0].platform
+
+
+def _narrowest(ensemble: Ensemble) -> int:
+    """The width to begin with: each that is timed has to be compiled."""
+    if _platform(ensemble) == "cpu":
+        return 1
+    wide = 1 / (FILLING * max(_filling(ensemble), 1e-6))
+    return GROWTH ** max(0, int(math.log(wide, GROWTH)))
 
 
 def _probe_job(job: Job) -> Job:
@@ -139,20 +165,21 @@ def _probe_job(job: Job) -> Job:
     return job._replace(first_steps=steps, learner=job.learner._replace(recipe=recipe))
 
 
-def _fastest(ensemble: Ensemble, probe: Job) -> tuple[int, float]:
+def _fastest(ensemble: Ensemble, probe: Job, states: TrainState) -> tuple[int, float]:
     """(width, seconds a model).
 
     Widths grow until one does not clearly beat the one before it, or memory is short. Since
     machines are noisy, a width is timed in turns with the best so far.
     """
-    best, best_timer = 1, _timer(ensemble, probe, 1)
+    best = _narrowest(ensemble)
+    best_timer = _timer(ensemble, probe, states, best)
     best_seconds = best_timer()
     with progress("timing ensemble widths:", None, "timed") as bar:
         while True:
             width = best * GROWTH
             bar.update()
             try:
-                timer = _timer(ensemble, probe, width)
+                timer = _timer(ensemble, probe, states, width)
                 turns = [(best_timer(), timer()) for _ in range(TURNS)]
             except jax.errors.JaxRuntimeError as error:
                 if out_of_memory(error):
@@ -165,12 +192,18 @@ def _fastest(ensemble: Ensemble, probe: Job) -> tuple[int, float]:
             best, best_timer, best_seconds = width, timer, seconds
 
 
-def _timer(ensemble: Ensemble, probe: Job, width: int) -> Callable[[], float]:
-    """Compile for this width; each call then returns seconds a model."""
+def _timer(
+    ensemble: Ensemble, probe: Job, states: TrainState, width: int
+) -> Callable[[], float]:
+    """Compile for this width; each call then returns seconds a model.
+
+    states: of one model on each device. Copies of them serve all that are beside it: to
+    initialise many is a program that takes its time to compile.
+    """
     programs = ensemble.programs(width, probe)
     trials = ensemble.place(np.arange(ensemble.mesh.size * width, dtype=np.int32))
     last = probe.learner.recipe.epochs * probe.steps
-    initial = programs.init(trials)
+    initial = ensemble.place(_repeated(states, width))
 
     def train() -> float:
         states = jax.block_until_ready(jax.tree.map(jnp.copy, initial))
@@ -189,3 +222,8 @@ def _timer(ensemble: Ensemble, probe: Job, width: int) -> Callable[[], float]:
         return spent / (calls * trials.size)
 
     return seconds_per_model
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _repeated(states: TrainState, width: int) -> TrainState:
+    return jax.tree.map(lambda a: jnp.repeat(a, width, axis=0), states)

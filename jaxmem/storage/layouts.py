@@ -35,9 +35,12 @@ class Layouts(NamedTuple):
 
     layouts: tuple[Layout, ...]  # the newest of a kind is the one in use
     rounds: dict[str, int]  # ensembles in a block, by hardware and width
+    untimed: tuple[str, ...] = ()  # kinds whose few trials needed no width to be chosen
 
     def width(self, kind: str) -> int | None:
         """The width in use for a kind of device, or None."""
+        if kind in self.untimed:
+            return None
         widths = [layout.width for layout in self.layouts if layout.kind == kind]
         return widths[-1] if widths else None
 
@@ -47,9 +50,19 @@ class Layouts(NamedTuple):
 
     def using(self, layout: Layout) -> "Layouts":
         """With this one, in use for its kind."""
+        others = tuple(kind for kind in self.untimed if kind != layout.kind)
+        if others != self.untimed:
+            return self._replace(untimed=others).using(layout)
         if layout in self.layouts and self.width(layout.kind) == layout.width:
             return self
         return self._replace(layouts=(*self.layouts, layout))
+
+    def holding(self, layout: Layout) -> "Layouts":
+        """With this one, though no width is chosen for its kind yet."""
+        if layout in self.layouts:
+            return self
+        untimed = (*self.untimed, layout.kind)
+        return self._replace(layouts=(*self.layouts, layout), untimed=untimed)
 
 
 def read_layouts(workdir: Path) -> Layouts:
@@ -64,18 +77,25 @@ def read_layouts(workdir: Path) -> Layouts:
 
 
 def settle(
-    workdir: Path, layout: Layout, rounds: int | None = None, replace: bool = True
+    workdir: Path,
+    layout: Layout,
+    rounds: int | None = None,
+    replace: bool = True,
+    timed: bool = True,
 ) -> Layouts:
     """Write down a layout for its kind of device, and how many rounds a block takes here.
 
     replace: whether it takes the place of one that another process wrote down meanwhile.
+    timed: else it is only that of some trials, and chooses nothing.
     Raises InputError where it cannot be written, or is damaged.
     """
     path = workdir / PLAN
 
     def change(old: bytes | None) -> bytes:
         found = Layouts((), {}) if old is None else _loaded(old, path)
-        if replace or found.width(layout.kind) is None:
+        if not timed and found.width(layout.kind) is None:
+            found = found.holding(layout)
+        elif replace or found.width(layout.kind) is None:
             found = found.using(layout)
         if rounds is not None and found.width(layout.kind) == layout.width:
             key = rounds_key(layout.width)
@@ -83,6 +103,7 @@ def settle(
         values = {
             "layouts": [each._asdict() for each in found.layouts],
             "rounds": found.rounds,
+            **({"untimed": found.untimed} if found.untimed else {}),
         }
         return (json.dumps(values, indent=2) + "\n").encode()
 
@@ -124,7 +145,8 @@ def _parsed(values: Any, path: Path) -> Layouts:
     try:
         if "layouts" in values:
             layouts = (Layout(**layout) for layout in values["layouts"])
-            return Layouts(tuple(layouts), dict(values["rounds"]))
+            untimed = tuple(values.get("untimed", ()))
+            return Layouts(tuple(layouts), dict(values["rounds"]), untimed)
         found, here = Layouts((), {}), hardware()
         for where, plan in sorted(values.items(), key=lambda item: item[0] == here):
             kind = where.partition(" x ")[2]

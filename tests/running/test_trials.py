@@ -17,6 +17,7 @@ from jaxmem import InputError
 from jaxmem._shared.devices import device_kind, rounding
 from jaxmem._shared.progress import progress
 from jaxmem.running import blocks
+from jaxmem.storage.layouts import read_layouts
 from jaxmem.storage.store import TrialStore, open_store
 from jaxmem.storage.workdir import locked
 from jaxmem.training.ensemble import Plan
@@ -49,6 +50,28 @@ def test_resumed_run_keeps_its_plan(tiny, tiny_recipe, tmp_path, monkeypatch):
     jaxmem.run_trials(tiny, 24, tmp_path, **{**tiny_recipe, "width": None})
     (layout,) = json.loads((tmp_path / "plan.json").read_text())["layouts"]
     assert layout["width"] == 2
+
+
+def test_few_trials_are_not_timed_and_choose_no_width(
+    tiny, tiny_recipe, tmp_path, monkeypatch
+):
+    timed = []
+
+    def make_plan(ensemble, width):
+        timed.append(width)
+        return Plan(ensemble.mesh.size, 2, 3)
+
+    monkeypatch.setattr("jaxmem.running.planning.make_plan", make_plan)
+    arguments = {**tiny_recipe, "width": None}
+    jaxmem.run_trials(tiny, 2, tmp_path, **arguments)
+    jaxmem.run_trials(tiny, 6, tmp_path, **arguments)  # four more, one a device
+    assert not timed and read_layouts(tmp_path).width(device_kind()) is None
+    run = jaxmem.run_trials(tiny, 24, tmp_path, **arguments)
+    assert timed == [None] and read_layouts(tmp_path).width(device_kind()) == 2
+    with_widths = json.loads((tmp_path / "plan.json").read_text())
+    assert [layout["width"] for layout in with_widths["layouts"]] == [1, 2]
+    assert "untimed" not in with_widths
+    assert run.reader.read("layout", run.trials).tolist() == [1] * 6 + [2] * 18
 
 
 def test_a_given_width_for_all_at_once_is_not_timed(
