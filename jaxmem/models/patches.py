@@ -12,6 +12,7 @@ from jax import lax
 from jaxmem.models.windows import Geometry, add_taps, taps
 
 PATCH_BYTES = 4 << 20  # patches made at a time on a CPU: they stay in its caches
+FILL = 8
 GPU_PARTS = 16  # of a long sum over patches, at most: one sum would keep few cores busy
 
 
@@ -24,22 +25,29 @@ def concatenated(g: Geometry, images):
 
 
 def gathered(g: Geometry, images):
-    """As `concatenated`, by one gather: that would branch at each value on a GPU."""
+    """As `concatenated`, by one gather: that would branch at each value on a GPU.
+
+    Filled up to a multiple of FILL values with what does not count: a matrix unit takes no
+    others.
+    """
     padded = jnp.pad(images, ((0, 0), *g.padding, (0, 0)))
     place = np.arange(math.prod(padded.shape[1:]), dtype=np.int32)
     views = taps(g, place.reshape(1, *padded.shape[1:]))
-    index = np.concatenate(views, axis=-1).reshape(-1)
+    index = np.concatenate(views, axis=-1)
+    index = np.pad(
+        index.reshape(-1, index.shape[-1]), ((0, 0), (0, -index.shape[-1] % FILL))
+    )
     rows = padded.reshape(images.shape[0], -1)
-    patches = jnp.take(rows, jnp.asarray(index), axis=1, mode="clip")
-    return patches.reshape(-1, len(views) * images.shape[-1])
+    patches = jnp.take(rows, jnp.asarray(index.reshape(-1)), axis=1, mode="clip")
+    return patches.reshape(-1, index.shape[-1])
 
 
 def patches_product(g: Geometry, images, kernel, patches=concatenated, dtype=jnp.float32):
     """[B, H, W, C], [h, w, C, K] -> [B, H', W', K]; dtype: of the product."""
     channels = kernel.shape[-1]
-    out = jnp.matmul(
-        patches(g, images), kernel.reshape(-1, channels), preferred_element_type=dtype
-    )
+    seen, weights = patches(g, images), kernel.reshape(-1, channels)
+    weights = jnp.pad(weights, ((0, seen.shape[-1] - weights.shape[0]), (0, 0)))
+    out = jnp.matmul(seen, weights, preferred_element_type=dtype)
     return out.astype(images.dtype).reshape(images.shape[0], *g.output, channels)
 
 
@@ -83,7 +91,8 @@ def kernel_grad_in_parts(g: Geometry, images, grad):
         patches.reshape(parts, -1, patches.shape[-1]),
         preferred_element_type=jnp.float32,
     )
-    return _as_kernel(g, products.sum(axis=0)).astype(images.dtype)
+    real = g.window[0] * g.window[1] * images.shape[-1]
+    return _as_kernel(g, products.sum(axis=0)[:, :real]).astype(images.dtype)
 
 
 def kernel_grad_in_cache(g: Geometry, images, grad):

@@ -42,14 +42,15 @@ IMAGENET = dataclasses.replace(_RATES, resized_crop=0.08, train_size=224)
 # Of 64 or 32 pixels: ours. Crops keep a quarter of the area, since there is less to see.
 SMALL_IMAGENET = dataclasses.replace(IMAGENET, resized_crop=0.25, train_size=0)
 
-# ResNet9 as DAWNBench's entries train it, but longer.
+# ResNet9 as DAWNBench's entries train it, but longer: on 70 % of CIFAR-100 a model fits
+# 99.9 % of its subset in 30 epochs, 99.6 % in 24 (experiments/results/gpu/cifar100.json).
 FAST = Recipe(
-    epochs=36,
+    epochs=30,
     batch_size=512,
     optimizer="nesterov",
     learning_rate=0.4,
     schedule="linear",
-    warmup=7,
+    warmup=6,
     weight_decay=5e-4,
     label_smoothing=0.1,
     crop=4,

@@ -16,6 +16,7 @@ from jaxmem.training.hyperparameters import Recipe
 from jaxmem.training.job import make_job
 from jaxmem.training.keys import root_key
 from jaxmem.training.pieces import cut
+from jaxmem.training.programs import Lift
 from jaxmem.training.subsets import SubsetRule
 
 QUANTITIES = tuple(name for name in SCHEMA if name not in BY_STORE)
@@ -80,6 +81,16 @@ def assert_equal(block, other):
     assert block.outcomes.keys() == other.outcomes.keys()
     for name, values in block.outcomes.items():
         np.testing.assert_array_equal(values, other.outcomes[name], err_msg=name)
+
+
+@pytest.mark.parametrize("placement", ["device", "host"])
+def test_programs_take_options_of_the_compiler(rows, placement, monkeypatch):
+    """As on a GPU, which has some: JAX refuses them for a program within another."""
+    options = property(lambda self: {"xla_cpu_enable_fast_math": False})
+    with monkeypatch.context() as patch:
+        patch.setattr(Lift, "_compiler_options", options)
+        block = trained(make(rows, placement), 1)
+    assert_equal(block, trained(make(rows, placement), 1))
 
 
 @pytest.mark.parametrize(
