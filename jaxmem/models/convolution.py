@@ -163,6 +163,10 @@ def _direct(g: Geometry, images, kernel):
 
 def _input_grad_direct(g: Geometry, grad, kernel):
     """Of stride 1: a convolution of the gradient with the kernel turned around."""
+    # Else XLA makes zeros at the gradient's edge, as of what a pool dropped, the padding of
+    # a convolution; such a one gave wrong gradients while another device's model trained
+    # beside it (jax 0.10 to 0.12, `test_devices_do_not_disturb_each_other`).
+    grad = lax.optimization_barrier(grad)
     turned = jnp.flip(kernel, (0, 1)).transpose(0, 1, 3, 2)
     sides = zip(g.size, g.window, g.padding, g.output, strict=True)
     padding = tuple((w - 1 - low, n + low - out) for n, w, (low, _), out in sides)

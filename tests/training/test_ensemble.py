@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from jaxmem import InputError
+from jaxmem.data import make_dataset
 from jaxmem.models import Spec, make_model
 from jaxmem.training.ensemble import Plan, make_ensemble, run_blocks
 from jaxmem.training.hyperparameters import Recipe
@@ -166,3 +167,22 @@ def test_divergence_is_marked(tiny):
 def test_batch_larger_than_the_subset(tiny):
     with pytest.raises(InputError, match=r"batch size 64 .* subset of 43"):
         make(tiny)
+
+
+def test_devices_do_not_disturb_each_other():
+    """What XLA runs at the same time on several devices must not share memory.
+
+    With padding that it had moved into a convolution, the fourth model and later ones on
+    each of two devices had another gradient for airbench's first bias.
+    """
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (128, 32, 32, 1), np.uint8), np.arange(128) % 10
+    data = make_dataset("large", images, labels, images[:10], labels[:10])
+    recipe = Recipe(epochs=1, batch_size=64, optimizer="nesterov", crop=2)
+    model = make_model("airbench", Spec(10, image_shape=(32, 32, 1)))
+    job = make_job(model, recipe, "packed", SubsetRule(128, 90), 10, STORED)
+    ensemble = make_ensemble(job._replace(first_steps=1), data, root_key(0))
+    params = params_of(ensemble, 1, [3] * 6 * ensemble.mesh.size)
+    for values in jax.tree.leaves(params):
+        values = np.asarray(values)
+        np.testing.assert_array_equal(values, np.broadcast_to(values[:1], values.shape))
