@@ -28,6 +28,10 @@ from jax.experimental import topologies
 from jax.sharding import AxisType, Mesh, NamedSharding
 
 from jaxmem._shared.devices import AXIS
+from jaxmem.estimates.bits import TRIALS
+from jaxmem.estimates.search.columns import COLUMNS, GROUP, Groups, Tiles
+from jaxmem.estimates.search.rows import ROWS
+from jaxmem.estimates.search.tiles import Grain, Peaks, compile_search
 from jaxmem.models import Spec, make_model
 from jaxmem.training.job import Arrays, Job, make_job
 from jaxmem.training.programs import BY_TRIAL, SHARED, Lift
@@ -122,6 +126,39 @@ def compile_for(devices: list, dataset: str, job: Job, width: int) -> Programs:
         begin.lower(data, root, trials).compile(),
         train.lower(data, root, trials, states, epoch, epoch).compile(),
         evaluate.lower(data, root, trials, states).compile(),
+    )
+
+
+def compile_search_for(devices: list, e: int, trials: int, top: int) -> Any:
+    """The program of a step of `jaxmem.estimates.search` on E test examples."""
+    mesh = Mesh(np.array(devices), (AXIS,), axis_types=(AxisType.Auto,))
+    grain = Grain(16, 32, 1024)  # what `grain` says on a GPU or TPU
+    rows, words = grain.blocks * ROWS, -(-trials // TRIALS) * TRIALS // 32
+    tiles, count = -(-e // COLUMNS), len(devices)
+
+    def on(spec, shape, dtype):
+        return jax.ShapeDtypeStruct(shape, dtype, sharding=NamedSharding(mesh, spec))
+
+    peaks = (count, top, tiles * COLUMNS)
+    return (
+        compile_search(mesh, trials, top, "infl", grain)
+        .lower(
+            on(BY_TRIAL, (count, words, rows), jnp.uint32),
+            on(BY_TRIAL, (count, rows), jnp.int32),
+            on(SHARED, (), jnp.int32),
+            on(SHARED, (), jnp.float32),
+            Peaks(on(BY_TRIAL, peaks, jnp.float32), on(BY_TRIAL, peaks, jnp.int32)),
+            Tiles(
+                on(SHARED, (tiles, words, COLUMNS), jnp.uint32),
+                on(SHARED, (tiles, COLUMNS), jnp.int32),
+                on(SHARED, (tiles, COLUMNS), jnp.float32),
+            ),
+            Groups(
+                on(SHARED, (tiles * COLUMNS // GROUP, words, GROUP), jnp.uint32),
+                on(SHARED, (tiles * COLUMNS // GROUP, GROUP), jnp.int32),
+            ),
+        )
+        .compile()
     )
 
 

@@ -29,6 +29,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.custom_batching import custom_vmap
 
+from jaxmem._shared.platforms import by_platform
 from jaxmem.models.patches import (
     gathered_product,
     input_grad_narrow,
@@ -37,7 +38,6 @@ from jaxmem.models.patches import (
     kernel_grad_in_parts,
     patches_product,
 )
-from jaxmem.models.platforms import by_platform
 from jaxmem.models.windows import Geometry
 
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")

@@ -12,8 +12,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxmem._shared.platforms import by_platform
 from jaxmem.models import convolution
-from jaxmem.models.platforms import by_platform
 from jaxmem.models.windows import Geometry, add_taps, taps
 
 DECAY = 0.9  # of the running statistics, a step

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.custom_batching import custom_vmap
 
-from jaxmem.models.platforms import by_platform
+from jaxmem._shared.platforms import by_platform
 
 Product = Callable[[jax.Array, jax.Array], jax.Array]
 

@@ -14,9 +14,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxmem._shared.devices import Array
+from jaxmem._shared.platforms import by_platform
 from jaxmem.errors import InputError
 from jaxmem.models.contract import Model
-from jaxmem.models.platforms import by_platform
 from jaxmem.training.hyperparameters import Recipe
 
 MOST_STARTS = 16  # of views in a row or column, up to which a TPU tries each
