@@ -13,7 +13,7 @@ GPU. One model: `lax.conv` and its own gradients, which cuDNN knows. A `vmap` of
   they are many, a model fills the card, and models take turns.
 TPU. `lax.conv` and its own gradients, also under `vmap`.
 
-In bfloat16 no product asks for a float32 result on GPU and TPU: cuDNN would be given
+In bfloat16 no large product asks for a float32 result on GPU and TPU: cuDNN would be given
 converted, float32 inputs. Sums are float32 inside either way.
 
 B images, H x W their size, C channels in and K out.
@@ -31,6 +31,7 @@ from jax.custom_batching import custom_vmap
 
 from jaxmem._shared.platforms import by_platform
 from jaxmem.models.patches import (
+    FILL,
     gathered_product,
     input_grad_narrow,
     input_grad_patches,
@@ -111,7 +112,6 @@ def _ways(g: Geometry) -> tuple[Ways, Ways, Ways]:
 def _batched(ways: Ways, g: Geometry) -> Callable:
     """f(a, b) for one model, with what vmap does to it."""
     cpu, native, beside = (functools.partial(way, g) for way in ways[:3])
-    places = math.prod(g.output) * math.prod(g.window)  # of patches of one image
 
     @custom_vmap
     def f(a, b):
@@ -130,7 +130,8 @@ def _batched(ways: Ways, g: Geometry) -> Callable:
         def side_by_side(way):
             return jax.vmap(way, axes)
 
-        values = a.shape[-4] * places * ways.channels(a, b)
+        patch = -(-math.prod(g.window) * ways.channels(a, b) // FILL) * FILL
+        values = a.shape[-4] * math.prod(g.output) * patch
         few = values * a.dtype.itemsize <= GPU_PATCH_BYTES
         return by_platform(
             a,

@@ -163,7 +163,10 @@ def _max_pool_fwd(g: Geometry, x: jax.Array):
 
 
 def _winner(g: Geometry, x: jax.Array) -> jax.Array:
-    """Which place of its window each maximum has, the first of equal ones."""
+    """Which place of its window each maximum has, the first of equal ones.
+
+    In a window with NaN it is any of them.
+    """
     first, *others = taps(g, _padded(g, x))
     number = jnp.uint8 if len(others) < 255 else jnp.int32
     highest, winner = first, jnp.zeros(first.shape, number)

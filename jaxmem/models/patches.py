@@ -27,23 +27,25 @@ def concatenated(g: Geometry, images):
 def gathered(g: Geometry, images):
     """As `concatenated`, by one gather: that would branch at each value on a GPU.
 
-    Filled up to a multiple of FILL values with what does not count: a matrix unit takes no
-    others.
+    Filled up with zeros to a multiple of FILL values: matrix units take no others.
     """
     padded = jnp.pad(images, ((0, 0), *g.padding, (0, 0)))
-    place = np.arange(math.prod(padded.shape[1:]), dtype=np.int32)
+    size = math.prod(padded.shape[1:])
+    place = np.arange(size, dtype=np.int32)
     views = taps(g, place.reshape(1, *padded.shape[1:]))
     index = np.concatenate(views, axis=-1)
-    index = np.pad(
-        index.reshape(-1, index.shape[-1]), ((0, 0), (0, -index.shape[-1] % FILL))
-    )
-    rows = padded.reshape(images.shape[0], -1)
+    fill = -index.shape[-1] % FILL
+    index = np.pad(index, ((0, 0),) * 3 + ((0, fill),), constant_values=size)
+    rows = jnp.pad(padded.reshape(-1, size), ((0, 0), (0, 1)))
     patches = jnp.take(rows, jnp.asarray(index.reshape(-1)), axis=1, mode="clip")
     return patches.reshape(-1, index.shape[-1])
 
 
 def patches_product(g: Geometry, images, kernel, patches=concatenated, dtype=jnp.float32):
-    """[B, H, W, C], [h, w, C, K] -> [B, H', W', K]; dtype: of the product."""
+    """[B, H, W, C], [h, w, C, K] -> [B, H', W', K].
+
+    dtype: of the product; None: the images'.
+    """
     channels = kernel.shape[-1]
     seen, weights = patches(g, images), kernel.reshape(-1, channels)
     weights = jnp.pad(weights, ((0, seen.shape[-1] - weights.shape[0]), (0, 0)))
@@ -57,7 +59,10 @@ def gathered_product(g: Geometry, images, kernel):
 
 
 def input_grad_patches(g: Geometry, grad, kernel, dtype=jnp.float32):
-    """[B, H', W', K], [h, w, C, K] -> [B, H, W, C]; dtype: of what is summed."""
+    """[B, H', W', K], [h, w, C, K] -> [B, H, W, C].
+
+    dtype: of the products that are then summed in float32; None: the gradient's.
+    """
     channels = kernel.shape[-1]
     parts = jnp.matmul(
         grad.reshape(-1, channels),
@@ -81,7 +86,10 @@ def kernel_grad_patches(g: Geometry, images, grad):
 
 
 def kernel_grad_in_parts(g: Geometry, images, grad):
-    """As `kernel_grad_patches`, with the sum cut into some that go side by side."""
+    """As `kernel_grad_patches`, with the sum cut into some that go side by side.
+
+    Of as many images each: a batch of a prime number is one.
+    """
     rows, channels = images.shape[0], grad.shape[-1]
     parts = max(d for d in range(1, GPU_PARTS + 1) if rows % d == 0)
     patches = gathered(g, images)

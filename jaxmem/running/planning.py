@@ -38,7 +38,7 @@ DEVICE_SHARE = 1 / 3  # of a device's memory that images may take
 # Operations of one model's training step that fill a device. On a CPU that is a step of
 # about 50 ms; on an H200 steps of 0.7e12 and more were slower side by side.
 FILLS = {"cpu": 5e9, "gpu": 3e11, "tpu": 3e11}
-FILLING = 64  # of an accelerator, models so small that so many do not fill it start wide
+FILLING = 64  # widths begin above 1 where so many models do not fill an accelerator
 
 Placing = Literal["auto", "device", "host"]
 PLACINGS: tuple[str, ...] = get_args(Placing)
@@ -83,8 +83,8 @@ def recall_plan(
     elif width is not None and trials <= devices * width:
         plan = Plan(devices, width, 1)
     elif width is None and trials <= devices:
-        settle(workdir, Layout.here(1), timed=False)
-        return Plan(devices, 1, 1)
+        settled = settle(workdir, Layout.here(1), timed=False)
+        return Plan(devices, settled.width(kind) or 1, 1)
     elif width in (None, 1) and _filling(ensemble) >= 1:
         # What a few steps of it take, more often than once, would be noticed.
         plan, rounds = Plan(devices, 1, 1), 1
@@ -153,8 +153,10 @@ def _narrowest(ensemble: Ensemble) -> int:
     """The width to begin with: each that is timed has to be compiled."""
     if _platform(ensemble) == "cpu":
         return 1
-    wide = 1 / (FILLING * max(_filling(ensemble), 1e-6))
-    return GROWTH ** max(0, int(math.log(wide, GROWTH)))
+    of_one = _filling(ensemble)
+    if not of_one:  # the compiler does not say
+        return 1
+    return GROWTH ** max(0, int(math.log(1 / (FILLING * of_one), GROWTH)))
 
 
 def _probe_job(job: Job) -> Job:
@@ -172,8 +174,15 @@ def _fastest(ensemble: Ensemble, probe: Job, states: TrainState) -> tuple[int, f
     machines are noisy, a width is timed in turns with the best so far.
     """
     best = _narrowest(ensemble)
-    best_timer = _timer(ensemble, probe, states, best)
-    best_seconds = best_timer()
+    while True:
+        try:
+            best_timer = _timer(ensemble, probe, states, best)
+            best_seconds = best_timer()
+            break
+        except jax.errors.JaxRuntimeError as error:
+            if best == 1 or not out_of_memory(error):
+                raise
+            best //= GROWTH
     with progress("timing ensemble widths:", None, "timed") as bar:
         while True:
             width = best * GROWTH

@@ -33,7 +33,7 @@ class Layout(NamedTuple):
 class Layouts(NamedTuple):
     """What a workdir remembers."""
 
-    layouts: tuple[Layout, ...]  # the newest of a kind is the one in use
+    layouts: tuple[Layout, ...]  # the newest of a timed kind is the one in use
     rounds: dict[str, int]  # ensembles in a block, by hardware and width
     untimed: tuple[str, ...] = ()  # kinds whose few trials needed no width to be chosen
 
@@ -61,7 +61,8 @@ class Layouts(NamedTuple):
         """With this one, though no width is chosen for its kind yet."""
         if layout in self.layouts:
             return self
-        untimed = (*self.untimed, layout.kind)
+        others = (kind for kind in self.untimed if kind != layout.kind)
+        untimed = (*others, layout.kind)
         return self._replace(layouts=(*self.layouts, layout), untimed=untimed)
 
 
@@ -86,17 +87,18 @@ def settle(
     """Write down a layout for its kind of device, and how many rounds a block takes here.
 
     replace: whether it takes the place of one that another process wrote down meanwhile.
-    timed: else it is only that of some trials, and chooses nothing.
+    timed: else it is only that of some trials, where no width is chosen yet.
     Raises InputError where it cannot be written, or is damaged.
     """
     path = workdir / PLAN
 
     def change(old: bytes | None) -> bytes:
         found = Layouts((), {}) if old is None else _loaded(old, path)
-        if not timed and found.width(layout.kind) is None:
-            found = found.holding(layout)
-        elif replace or found.width(layout.kind) is None:
+        chosen = found.width(layout.kind) is not None
+        if timed and (replace or not chosen):
             found = found.using(layout)
+        elif not chosen:
+            found = found.holding(layout)
         if rounds is not None and found.width(layout.kind) == layout.width:
             key = rounds_key(layout.width)
             found = found._replace(rounds={**found.rounds, key: rounds})
@@ -145,7 +147,9 @@ def _parsed(values: Any, path: Path) -> Layouts:
     try:
         if "layouts" in values:
             layouts = (Layout(**layout) for layout in values["layouts"])
-            untimed = tuple(values.get("untimed", ()))
+            untimed = tuple(values.get("untimed", []))
+            if isinstance(values.get("untimed"), str):
+                raise TypeError("untimed is no list")
             return Layouts(tuple(layouts), dict(values["rounds"]), untimed)
         found, here = Layouts((), {}), hardware()
         for where, plan in sorted(values.items(), key=lambda item: item[0] == here):

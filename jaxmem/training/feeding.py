@@ -119,6 +119,7 @@ def _feed(
 ) -> Iterator[_Fed]:
     """The steps from one to before another, chunk by chunk; no chunk crosses an epoch."""
     drawn = functools.lru_cache(maxsize=2)(draw)
+    # Not by eval_shape, in which JAX refuses a compiler's options.
     size = drawn(span[0] // job.steps).index.shape[2]
     nbytes = sources.trials.size * size * images[0].nbytes
     steps = per_chunk(job.steps, nbytes)

@@ -43,7 +43,7 @@ IMAGENET = dataclasses.replace(_RATES, resized_crop=0.08, train_size=224)
 SMALL_IMAGENET = dataclasses.replace(IMAGENET, resized_crop=0.25, train_size=0)
 
 # ResNet9 as DAWNBench's entries train it, but longer: on 70 % of CIFAR-100 a model fits
-# 99.9 % of its subset in 30 epochs, 99.6 % in 24 (experiments/results/gpu/cifar100.json).
+# 99.9 % of its subset in 30 epochs, 99.6 % in 24 (experiments/results/gpu/h100).
 FAST = Recipe(
     epochs=30,
     batch_size=512,

@@ -2,8 +2,10 @@ import jax
 import numpy as np
 import pytest
 
+from jaxmem._shared.devices import device_kind
 from jaxmem.models import Spec, make_model
 from jaxmem.running import planning
+from jaxmem.storage.layouts import Layout, settle
 from jaxmem.training.ensemble import Plan, make_ensemble
 from jaxmem.training.hyperparameters import Recipe
 from jaxmem.training.job import make_job
@@ -66,3 +68,32 @@ def test_a_width_is_timed_by_the_clock(monkeypatch, ensemble):
     plan = planning.make_plan(ensemble, width=1)
     # 0.06 / 4 seconds a model, and 4 of the 4 epochs are the probe.
     assert plan == Plan(4, 1, round(planning.BLOCK_SECONDS / 0.06))
+
+
+@pytest.mark.parametrize(
+    "flops, seconds, width",
+    [
+        (None, {1: 1.0, 4: 1.2}, 1),  # the compiler does not say
+        (3e11 / 64 / 20, {16: 1.0, 64: 0.5, 256: 0.49}, 64),
+        (3e11 / 64 / 20, {16: None, 4: None, 1: 1.0}, 1),
+    ],
+)
+def test_small_models_begin_wide_on_an_accelerator(
+    monkeypatch, ensemble, flops, seconds, width
+):
+    pretend(monkeypatch, {4: 1.2, 16: 1.0, **seconds})
+    monkeypatch.setattr(planning, "_platform", lambda _: "gpu")
+    filling = 0.0 if flops is None else flops / planning.FILLS["gpu"]
+    monkeypatch.setattr(planning, "_filling", lambda _: filling)
+    assert planning.make_plan(ensemble).width == width
+
+
+def test_a_width_chosen_meanwhile_is_kept(ensemble, tmp_path):
+    """By another process, where few trials of this one chose none."""
+    settle(tmp_path, Layout.here(4), 2)
+    assert settle(tmp_path, Layout.here(1), timed=False).width(device_kind()) == 4
+    other = tmp_path / "other"
+    other.mkdir()
+    for _ in range(2):
+        known = settle(other, Layout.here(1), timed=False)
+    assert known.width(device_kind()) is None and known.untimed == (device_kind(),)

@@ -56,7 +56,7 @@ class Ranking:
 def best_of_rows(
     rows: Rows, best: tuple[np.ndarray, np.ndarray], columns: Columns, trials: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(column, infl) [rows.real, k] of a step's rows, from (column, hits_in) [D, ROWS, k].
+    """(column, infl) [rows.real, k] of a step's rows, from (column, hits_in) [D, R, k].
 
     infl is float64, and NaN at columns that only fill a tile.
     """

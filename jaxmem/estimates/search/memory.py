@@ -10,7 +10,7 @@ from jaxmem.errors import InputError
 from jaxmem.estimates.bits import TRIALS
 from jaxmem.estimates.search.columns import COLUMNS, GROUP
 from jaxmem.estimates.search.rows import ROWS
-from jaxmem.estimates.search.tiles import Grain
+from jaxmem.estimates.search.tiles import RANKED_BYTES, Grain
 
 MEMORY = 4.0  # GiB
 GIB = 2**30
@@ -73,14 +73,15 @@ def _fixed_bytes(
 ) -> float:
     """What a search takes beside the rows' words and the pairs that it finds."""
     columns = -(-e // COLUMNS) * COLUMNS
-    copies = 1 if jax.default_backend() == "cpu" else devices
+    # Accelerators have memory of their own: what one of them holds is counted.
+    sharing = devices if jax.default_backend() == "cpu" else 1
     bits = trials * (n + e) / 8
-    words = 2 * _word_bytes(trials) * columns * (copies + 1)  # in two orders
+    words = 2 * _word_bytes(trials) * columns * 2  # in two orders, here and there
     rows, together = grain.blocks * ROWS, min(grain.tiles * COLUMNS, columns)
-    # float32 maxima of two steps, on the device both as tiles give them and in order.
-    maxima = 4 * devices * rows * columns // GROUP * 4
-    best_and_peaks = 16 * top * (n + e + 2 * devices * columns)
+    # float32 maxima of two steps, each as tiles give them and in order.
+    maxima = 4 * sharing * rows * columns // GROUP * 4
+    best_and_peaks = 16 * top * (n + e + 2 * sharing * columns)
     # What does not stay in a cache: bits unpacked, products, influences.
     unpacked = 2 * 8 * _word_bytes(trials) * (rows + together)
-    product = devices * (unpacked + 8 * rows * together) if grain.tiles > 1 else 0
+    product = unpacked + 8 * rows * together + RANKED_BYTES if grain.tiles > 1 else 0
     return bits + words + maxima + best_and_peaks + product

@@ -8,7 +8,7 @@ from jaxmem.errors import InputError
 from jaxmem.estimates.counts import Counts, rate_difference
 from jaxmem.estimates.pairs import joined
 from jaxmem.estimates.search.columns import GROUP, Columns, column_number
-from jaxmem.estimates.search.rows import Rows
+from jaxmem.estimates.search.rows import ROWS, Rows
 from jaxmem.estimates.search.tiles import By
 from jaxmem.estimates.statistics import z_score
 
@@ -51,11 +51,15 @@ class PairsAbove:
         Raises TooManyPairs where memory does not hold what was found.
         """
         reach = reach.reshape(-1, reach.shape[-1])
+        if reach.any():
+            for first in range(0, len(reach), ROWS):
+                self._add(rows, first, reach[first : first + ROWS])
+
+    def _add(self, rows: Rows, first: int, reach: np.ndarray) -> None:
+        """Of a step's rows some, from one on: what is found must not outgrow memory."""
         row, byte = np.nonzero(reach)
-        if not row.size:
-            return
         which, bit = np.nonzero(np.unpackbits(reach[row, byte][:, None], axis=1))
-        row, group = row[which], 8 * byte[which] + bit
+        row, group = first + row[which], 8 * byte[which] + bit
         words, n_in = rows.by_row(), rows.inclusions()
         for start in range(0, row.size, GROUPS_AT_A_TIME):
             r, g = (x[start : start + GROUPS_AT_A_TIME] for x in (row, group))

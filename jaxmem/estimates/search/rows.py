@@ -1,4 +1,4 @@
-"""The training examples, a block of rows on each device at a time."""
+"""The training examples, some blocks of rows on each device at a time."""
 
 import itertools
 from collections.abc import Iterable, Iterator

@@ -30,6 +30,7 @@ By = Literal["infl", "z"]
 NO_ESTIMATE = -1e30  # in the place of an influence
 # Products of counts wrap around in int32; their difference, T² / 4 at most, must not.
 MOST_TRIALS = 92_681
+RANKED_BYTES = 2**28  # of columns' words, that are gathered at a time for rows to be ranked
 
 
 class Grain(NamedTuple):
@@ -37,7 +38,7 @@ class Grain(NamedTuple):
 
     blocks: int  # of training examples, on each device in a step
     tiles: int  # of test examples, in a product
-    ranked: int  # rows whose highest are found together
+    ranked: int  # rows, or columns, whose highest are found together, at most
 
 
 def grain() -> Grain:
@@ -89,7 +90,9 @@ def compile_search(mesh: Mesh, trials: int, top: int, by: By, grain: Grain) -> C
         )
         best = reach = None
         if top:
-            best = _best_in_groups(words, n_in, maxima, groups, trials, top, grain.ranked)
+            a_row = 4 * min(top, maxima.shape[1]) * groups.words[0].size
+            some = max(GROUP, min(grain.ranked, RANKED_BYTES // a_row))
+            best = _best_in_groups(words, n_in, maxima, groups, trials, top, some)
         if least is not None:
             reach = jnp.packbits(maxima >= least, axis=1)
         return jax.tree.map(lambda x: x[None], (best, reach, peaks))
