@@ -51,16 +51,18 @@ class PairsAbove:
         Raises TooManyPairs where memory does not hold what was found.
         """
         reach = reach.reshape(-1, reach.shape[-1])
-        if reach.any():
-            for first in range(0, len(reach), ROWS):
-                self._add(rows, first, reach[first : first + ROWS])
+        if not reach.any():
+            return
+        words, n_in = rows.by_row(), rows.inclusions()
+        # Some rows at a time: what is found must not outgrow memory before it is counted.
+        for first in range(0, len(reach), ROWS):
+            self._look(rows.first, first, reach[first : first + ROWS], words, n_in)
 
-    def _add(self, rows: Rows, first: int, reach: np.ndarray) -> None:
-        """Of a step's rows some, from one on: what is found must not outgrow memory."""
+    def _look(self, start_of_step: int, first: int, reach, words, n_in) -> None:
+        """Into the groups of a step's rows from `first` on; words and n_in of the step."""
         row, byte = np.nonzero(reach)
         which, bit = np.nonzero(np.unpackbits(reach[row, byte][:, None], axis=1))
         row, group = first + row[which], 8 * byte[which] + bit
-        words, n_in = rows.by_row(), rows.inclusions()
         for start in range(0, row.size, GROUPS_AT_A_TIME):
             r, g = (x[start : start + GROUPS_AT_A_TIME] for x in (row, group))
             # Not on the device, which is at the next step.
@@ -68,7 +70,7 @@ class PairsAbove:
             hits_in = np.bitwise_count(both).sum(axis=1, dtype=np.int64).reshape(-1)
             column = column_number(g[:, None], np.arange(GROUP)).reshape(-1)
             r = np.repeat(r, GROUP)
-            self._keep(rows.first + r, column, hits_in, n_in[r])
+            self._keep(start_of_step + r, column, hits_in, n_in[r])
 
     def _keep(self, row, column, hits_in, n_in) -> None:
         real = column < self._columns.count
