@@ -183,7 +183,7 @@ def by_product(
     def ones(words):
         shifts = jnp.arange(32, dtype=jnp.uint32)
         bits = (words[:, None, :] >> shifts[None, :, None]) & 1
-        return bits.astype(dtype).reshape(-1, words.shape[1])
+        return bits.astype(dtype).reshape(32 * words.shape[0], words.shape[1])
 
     contract_trials = (((0,), (0,)), ((), ()))
     counts = jax.lax.dot_general(

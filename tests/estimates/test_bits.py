@@ -94,3 +94,6 @@ def test_counting_both(trials, way):
     a, b = random_trials(trials, 37, 70)
     words = words_of(Bits.of(a)), words_of(Bits.of(b))
     np.testing.assert_array_equal(way(*words)[:37, :70], a.astype(int).T @ b.astype(int))
+    for few, many in ((0, 0), (0, 70), (37, 0)):
+        none = way(words[0][:, :few], words[1][:, :many])
+        assert none.shape == (few, many) and none.dtype == np.int32
