@@ -1,5 +1,6 @@
 """This machine's devices: how many, which, and the one mesh that all programs run on."""
 
+import ctypes
 import math
 import os
 from typing import Any
@@ -12,12 +13,17 @@ PyTree = Any
 Array = np.ndarray | jax.Array  # on the host or on devices
 AXIS = "trials"  # of the mesh: each device has trials (or tiles) of its own
 
+# Options of glibc's mallopt (malloc.h). Only the first arena grows without mmap.
+KEEP_FREED = {"M_ARENA_MAX": (-8, 1), "M_MMAP_MAX": (-4, 0), "M_TRIM_THRESHOLD": (-1, -1)}
+
 
 def use_all_cores() -> None:
     """Make each CPU core a device, so that small models train side by side.
 
     No effect on GPUs and TPUs, once JAX has started, and where the user has said how many.
+    Memory is kept as of `keep_freed_memory`.
     """
+    keep_freed_memory()
     said = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
     # JAX makes its options at run time.
     if said or jax.config.jax_num_cpu_devices != -1:  # type: ignore[attr-defined]
@@ -26,6 +32,19 @@ def use_all_cores() -> None:
         jax.config.update("jax_num_cpu_devices", cores())
     except RuntimeError:
         pass  # JAX has started: we use what it has
+
+
+def keep_freed_memory() -> None:
+    """Have malloc keep what is freed, for the temporary arrays of the next step.
+
+    glibc would give large blocks back to Linux, which zeroes every page of them again when
+    it is touched (experiments/benchmark_allocation.py). Of the whole process; no effect
+    with other C libraries, and where MALLOC_ARENA_MAX is set.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None and "MALLOC_ARENA_MAX" not in os.environ:
+        for option, value in KEEP_FREED.values():
+            mallopt(option, value)
 
 
 def cores() -> int:
