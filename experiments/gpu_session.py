@@ -9,7 +9,8 @@ Where there are no prepared data, they travel as two folders of about 55 MB:
     python experiments/gpu_session.py --data=.gpu
 
 Each part is a process of its own, ends within nine minutes and writes
-experiments/results/gpu/PART.json; parts that have one are left out unless named in --parts.
+experiments/results/gpu/CARD/PART.json; parts that have one are left out unless named in
+--parts.
 
 correct    twice the same bits; alone = beside others = across devices; an excluded example
            leaves no trace; the search is NumPy's; the same bits in another process
@@ -716,6 +717,16 @@ PARTS = {
 }
 
 
+def card() -> str:
+    """The GPU, as in h100; cpu without one. JAX is not asked: it would take its memory."""
+    command_line = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    with contextlib.suppress(FileNotFoundError):
+        out = subprocess.run(command_line, capture_output=True, text=True)
+        if out.returncode == 0:  # NVIDIA H100 80GB HBM3
+            return out.stdout.split()[1].lower()
+    return "cpu"
+
+
 def main(argv: list[str] | None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -727,13 +738,14 @@ def main(argv: list[str] | None) -> None:
     )
     parser.add_argument("--parts", help="default: those without a result")
     parser.add_argument("--minutes", type=float, default=8.0, help="of cifar100")
-    parser.add_argument("--results", type=Path, default=RESULTS / "gpu")
+    parser.add_argument("--results", type=Path, help="default: by the card's name")
     parser.add_argument(
         "--small", action="store_true", help="a rehearsal on a few examples"
     )
     parser.add_argument("--part", help=argparse.SUPPRESS)  # in a process of its own
     parser.add_argument("--again", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
+    args.results = args.results or RESULTS / "gpu" / card()
     args.results.mkdir(parents=True, exist_ok=True)
     if args.pack:
         return pack(args.pack, args.data_dir)

@@ -147,8 +147,28 @@ def test_last_layer(run, folders):
     linear, full = result["linear"], result["full_networks_on_subsets"]
     assert linear["test_accuracy"][0] > result["network_test_accuracy"] - 0.03
     assert linear["memorized"] < full["memorized"]
+    assert linear["accuracy_on_excluded"] > full["accuracy_on_excluded"]
     whole = jaxmem.open_run(folders[0] / "mlp-whole")
     assert whole.included.all() and whole.trials.size == 1
+    # Of few networks, no example's mem is told.
+    few = ["--trials=2", "--linear-trials=40", "--recipe=linear.epochs=2"]
+    found, _ = run("last_layer", *few, f"--workdir={folders[0] / 'few'}")
+    result = found["last_layer"]["mlp"]
+    linear, full = result["linear"], result["full_networks_on_subsets"]
+    assert (linear["trials"], full["trials"]) == (40, 2)
+    assert linear["memorized"] is not None and full["memorized"] is None
+    recipe = jaxmem.open_run(folders[0] / "few" / "mlp-last-layer").config.recipe
+    assert recipe.epochs == 2
+
+
+def test_compare_precision(run):
+    found, _ = run("compare_precision")
+    result = found["precision"]["mlp"]
+    # The same subsets, parameters and orders: closer than another seed's.
+    rounded, other = result["bfloat16"], result["float32_other_seed"]
+    assert 0 < rounded["outcomes_that_differ"] < other["outcomes_that_differ"]
+    assert rounded["rms_difference_of_mem"] < other["rms_difference_of_mem"]
+    assert rounded["memorized_shared"] <= min(rounded["memorized"])
 
 
 def test_gradient_similarity(run, experiments, digits, folders, monkeypatch):
