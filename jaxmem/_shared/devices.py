@@ -12,26 +12,8 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 PyTree = Any
 Array = np.ndarray | jax.Array  # on the host or on devices
 AXIS = "trials"  # of the mesh: each device has trials (or tiles) of its own
-
-# Options of glibc's mallopt (malloc.h). Only the first arena grows without mmap.
-KEEP_FREED = {"M_ARENA_MAX": (-8, 1), "M_MMAP_MAX": (-4, 0), "M_TRIM_THRESHOLD": (-1, -1)}
-
-
-def use_all_cores() -> None:
-    """Make each CPU core a device, so that small models train side by side.
-
-    No effect on GPUs and TPUs, once JAX has started, and where the user has said how many.
-    Memory is kept as of `keep_freed_memory`.
-    """
-    keep_freed_memory()
-    said = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
-    # JAX makes its options at run time.
-    if said or jax.config.jax_num_cpu_devices != -1:  # type: ignore[attr-defined]
-        return
-    try:
-        jax.config.update("jax_num_cpu_devices", cores())
-    except RuntimeError:
-        pass  # JAX has started: we use what it has
+# Options of glibc's mallopt (malloc.h).
+M_ARENA_MAX, M_MMAP_MAX, M_TRIM_THRESHOLD = -8, -4, -1
 
 
 def keep_freed_memory() -> None:
@@ -43,8 +25,27 @@ def keep_freed_memory() -> None:
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None and "MALLOC_ARENA_MAX" not in os.environ:
-        for option, value in KEEP_FREED.values():
-            mallopt(option, value)
+        mallopt(M_ARENA_MAX, 1)  # the others have no room for large blocks
+        mallopt(M_MMAP_MAX, 0)
+        mallopt(M_TRIM_THRESHOLD, -1)
+
+
+keep_freed_memory()  # now: libraries that start threads, as SciPy does, make more arenas
+
+
+def use_all_cores() -> None:
+    """Make each CPU core a device, so that small models train side by side.
+
+    No effect on GPUs and TPUs, once JAX has started, and where the user has said how many.
+    """
+    said = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
+    # JAX makes its options at run time.
+    if said or jax.config.jax_num_cpu_devices != -1:  # type: ignore[attr-defined]
+        return
+    try:
+        jax.config.update("jax_num_cpu_devices", cores())
+    except RuntimeError:
+        pass  # JAX has started: we use what it has
 
 
 def cores() -> int:
