@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 
 import jaxmem
 from jaxmem._shared.cache import keep_compiled
+from jaxmem._shared.commands import BAD_INPUT, INTERRUPTED, leave
 from jaxmem._shared.devices import use_all_cores
 from jaxmem.data.dataset import Examples
 from jaxmem.reporting import figures
@@ -187,14 +188,20 @@ def _recipes(texts: list[str]) -> dict[str, dict]:
 
 
 def command(main: Callable[[list[str] | None], None]) -> None:
-    """Run an experiment as a command: bad input is one line, and exit code 2."""
+    """Run an experiment as a command: bad input is one line, and exit code 2.
+
+    It goes on where it was interrupted.
+    """
     use_all_cores()
     keep_compiled()
     try:
         main(None)
     except jaxmem.InputError as error:
         print(f"jaxmem: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(BAD_INPUT)
+    except KeyboardInterrupt:
+        print("jaxmem: interrupted; the same command goes on", file=sys.stderr)
+        leave(INTERRUPTED)
 
 
 def device() -> str:

@@ -3,10 +3,12 @@
 import argparse
 import contextlib
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 from jaxmem._shared.cache import keep_compiled
 from jaxmem._shared.devices import use_all_cores
@@ -60,4 +62,15 @@ def exit_with(main: Callable[[], int]) -> None:
     """Run main as this process's command."""
     # The libraries' advice is for us; what matters to users raises.
     logging.getLogger("absl").setLevel(logging.ERROR)
-    sys.exit(main())
+    code = main()
+    if code == INTERRUPTED:
+        leave(code)
+    sys.exit(code)
+
+
+def leave(code: int) -> NoReturn:
+    """End this process at once: JAX would wait for the program that runs, for minutes."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):  # a closed pipe
+            stream.flush()
+    os._exit(code)

@@ -1,8 +1,10 @@
 """The command, from flags to files."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -144,3 +146,24 @@ def test_real_mnist_through_tfds(shared, tmp_path):
     said = f"of {known.sum():,} (", f", {opened.included.all(axis=0).sum():,} always in"
     assert "42,000" not in done.stdout and all(part in done.stdout for part in said)
     assert not (tmp_path / "report.html").exists()
+
+
+def test_an_interrupt_does_not_wait_for_the_epoch(tmp_path):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (30_000, 28, 28), np.uint8)
+    rows = tmp_path / "rows.npz"
+    labels = np.arange(30_000) % 10
+    np.savez(rows, x_train=images, y_train=labels, x_test=images[:9], y_test=labels[:9])
+    # Some 10 TFLOP an epoch, in one program.
+    flags = ["--trials=1", "--epochs=2", "--hidden=4096,4096,4096", "--no-report"]
+    command = [sys.executable, "-m", "jaxmem.run", f"--dataset={rows}", *flags]
+    process = subprocess.Popen(
+        [*command, f"--workdir={tmp_path / 'run'}"], stderr=subprocess.PIPE
+    )
+    while not (tmp_path / "run" / "plan.json").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.1)
+    time.sleep(12)  # the epoch has begun
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=15)
+    assert process.returncode == 130 and b"the same command resumes" in said
